@@ -1,0 +1,64 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets taken out of everything that leaves an operation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+MASK = "********"
+SECRET_NAME = re.compile(r"(?i)pass(word|wd)?|secret|token|api_?key|private_?key|credential")
+_URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+(?=@)", re.I)
+_SHORTEST = 4
+
+
+def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` with the secrets and every password inside a URL masked.
+
+    Secrets of fewer than 4 characters are left alone: masking them would garble the text
+    without hiding anything that cannot be guessed.
+    """
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, MASK)
+    return _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+
+
+def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """`value` with every string in it redacted, keys too; other types unchanged."""
+    secrets = tuple(secrets)
+    if isinstance(value, str):
+        return redact_text(value, secrets)
+    if isinstance(value, dict):
+        return {redact(k, secrets): redact(v, secrets) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item, secrets) for item in value]
+    return value
+
+
+def secret_values(params: Any, spec: dict[str, dict[str, Any]]) -> set[str]:
+    """The texts given to options that the argument spec marks `no_log`."""
+    found: set[str] = set()
+    for name, option in spec.items():
+        value = params.get(name) if isinstance(params, dict) else None
+        if value is None:
+            continue
+        if option.get("no_log"):
+            found.update(_texts(value))
+        elif option.get("options"):
+            for item in value if isinstance(value, list) else [value]:
+                found.update(secret_values(item, option["options"]))
+    return found
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,41 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one result that every operation returns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that a person compares; cells are text, ready to print."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass
+class Result:
+    """What an operation did and what it saw last.
+
+    `actions` are sentences in the past tense, or what would be done in check mode; `state` is
+    the last observation; `summary` is one line for a person, without the status word; `diff` is
+    Ansible's `{before, after}`. `duration` (seconds) is filled in by the runner.
+    """
+
+    changed: bool = False
+    actions: list[str] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    tables: list[Table] = field(default_factory=list)
+    diff: dict[str, Any] | None = None
+    duration: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as a module returns it; an absent diff is left out."""
+        values = asdict(self)
+        if self.diff is None:
+            del values["diff"]
+        return values

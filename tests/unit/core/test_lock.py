@@ -1,0 +1,98 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One holder at a time; a dead or expired holder loses the lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.deadline import Deadline
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors import (
+    OperationError,
+    Reason,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.lock import Holder, hold
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.process_identity import (
+    identify,
+    this_machine,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
+    FileStateStore,
+)
+
+KEY = "locks/agent"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FileStateStore(tmp_path)
+
+
+def take(store, clock, seconds=10):
+    return hold(store, "agent", "deploy", Deadline(clock, seconds), clock)
+
+
+def held_by(store, **changes):
+    me = identify(os.getpid())
+    holder = Holder("restart", me.pid, me.start_time, me.machine, 0.0, 2000.0, "token")
+    store.write(KEY, json.dumps({**asdict(holder), **changes}).encode())
+
+
+def test_the_lock_is_gone_after_the_block(store, fake_clock):
+    with take(store, fake_clock):
+        assert json.loads(store.read(KEY).data)["purpose"] == "deploy"
+    assert store.read(KEY) is None
+
+
+def test_the_lock_is_gone_after_a_failure(store, fake_clock):
+    with pytest.raises(KeyError), take(store, fake_clock):
+        raise KeyError
+    assert store.read(KEY) is None
+
+
+def test_a_live_holder_is_waited_for_and_named(store, fake_clock):
+    held_by(store)
+    with pytest.raises(OperationError) as caught, take(store, fake_clock, seconds=5):
+        pass
+    assert caught.value.reason is Reason.LOCKED
+    assert f"pid {os.getpid()}" in str(caught.value)
+    assert "'restart'" in str(caught.value)
+    assert fake_clock.monotonic() == pytest.approx(5)
+
+
+def test_a_dead_holders_lock_is_taken_over_at_once(store, fake_clock):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    identity = identify(ended.pid)
+    ended.wait()
+    held_by(store, pid=ended.pid, start_time=identity.start_time if identity else 1)
+    with take(store, fake_clock):
+        assert fake_clock.monotonic() == 0
+
+
+def test_a_holder_whose_pid_is_anothers_now_is_dead(store, fake_clock):
+    held_by(store, start_time=1)
+    with take(store, fake_clock):
+        assert fake_clock.monotonic() == 0
+
+
+def test_a_holder_on_another_machine_keeps_it_until_it_expires(store, fake_clock):
+    held_by(store, machine="elsewhere", pid=1, expires_at=fake_clock.now() + 3)
+    with take(store, fake_clock):
+        assert fake_clock.monotonic() == pytest.approx(3, abs=0.3)
+
+
+def test_an_unreadable_record_is_taken_over(store, fake_clock):
+    store.write(KEY, b"{half")
+    with take(store, fake_clock):
+        assert json.loads(store.read(KEY).data)["machine"] == this_machine()
+
+
+def test_a_lock_lost_to_expiry_is_not_deleted_from_its_new_holder(store, fake_clock):
+    with take(store, fake_clock):
+        held_by(store)
+    assert json.loads(store.read(KEY).data)["purpose"] == "restart"

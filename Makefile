@@ -1,0 +1,84 @@
+# Every target brings up .venv by itself: `make demo` on a fresh clone is enough.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Tools keep their caches and temporary files inside the checkout.
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+export ANSIBLE_HOME ?= $(CURDIR)/.cache/ansible
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+RUN := .venv/.ready
+DEV := .venv/.ready-dev
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the environment --------------------------------------------------------------------------
+
+$(RUN): scripts/venv.sh requirements/uv.txt requirements/run.txt
+	@scripts/venv.sh run
+
+$(DEV): $(RUN) requirements/dev.txt
+	@scripts/venv.sh dev
+
+.PHONY: venv lock clean
+venv: $(DEV) ## Bring up .venv with everything that development needs
+
+lock: $(RUN) ## Resolve requirements/*.in again into the committed locks
+	@scripts/lock.sh
+
+clean: ## Remove what the other targets have made, .venv too
+	rm -rf .venv .venv-core .cache .demo dist .mypy_cache .pytest_cache .ruff_cache .ansible .coverage*
+
+# --- seeing it work ---------------------------------------------------------------------------
+
+.PHONY: demo demo-keep demo-down bench-health
+demo: $(RUN) ## Deploy, watch, restart, break and stop a real agent on a real stack
+	@python demo/run.py
+
+demo-keep: $(RUN) ## The same, and leave it running with its addresses printed
+	@python demo/run.py --keep
+
+demo-down: $(RUN) ## Stop what demo-keep left running
+	@python demo/run.py --down
+
+bench-health: $(DEV) ## Measure the health sweep against the figures in the README
+	@python tests/bench/health.py
+
+# --- tests ------------------------------------------------------------------------------------
+
+.PHONY: test test-unit test-component test-versions lint
+test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
+	@pytest --cov $(PYTEST_ARGS)
+	@scripts/lint.sh
+
+test-unit: $(DEV) ## Unit tests only
+	@pytest tests/unit $(PYTEST_ARGS)
+
+test-component: $(DEV) ## Component tests only, on the embedded stack
+	@pytest tests/component $(PYTEST_ARGS)
+
+test-versions: $(DEV) ## Unit tests and one playbook on every supported ansible-core
+	@scripts/test-versions.sh
+
+lint: $(DEV) ## ruff, mypy, import-linter, ansible-lint, yamllint and shellcheck
+	@scripts/lint.sh
+
+# --- what Galaxy and its reviewers run --------------------------------------------------------
+
+.PHONY: sanity importer molecule dist
+sanity: $(DEV) ## ansible-test sanity, without one ignored finding
+	@scripts/sanity.sh
+
+importer: dist ## Import the artifact as Galaxy does
+	@scripts/importer.sh
+
+molecule: $(DEV) ## Every molecule scenario, verified by testinfra
+	@scripts/molecule.sh
+
+dist: $(DEV) ## Build the collection artifact and check what is in it
+	@python scripts/dist.py

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The unit tests and one playbook on every supported ansible-core, each in a venv of its own.
+# A version without a suitable Python is skipped; under CI=true only the newest may be.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$PWD/.cache}"
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+
+# One run of the unit tests and of a playbook with the given ansible-core.
+try() {
+    local core="$1" python="$2" venv="$PWD/.venv-core/$1" site
+    .venv/bin/uv venv --quiet --clear --python "$python" "$venv" &&
+        .venv/bin/uv pip sync --quiet --require-hashes --python "$venv/bin/python" \
+            "requirements/core-$core.txt" || return
+    site="$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    echo "$PWD/.venv/collections" >"$site/optiinfra_collection_tree.pth"
+    (
+        export PATH="$venv/bin:$PATH"
+        pytest tests/unit && ansible-playbook -i localhost, tests/versions.yml
+    )
+}
+
+summary=()
+failed=0
+run() {
+    local core="$1" python
+    shift
+    if ! python="$(scripts/find-python.sh "$@")"; then
+        summary+=("ansible-core $core: skipped, no working Python of: $*")
+        if [ "${CI:-}" = true ] && [ "$core" != "$newest" ]; then
+            failed=1
+        fi
+        return
+    fi
+    echo "== ansible-core $core on $("$python" --version)"
+    if try "$core" "$python"; then
+        summary+=("ansible-core $core: passed on $("$python" --version)")
+    else
+        summary+=("ansible-core $core: FAILED on $("$python" --version)")
+        failed=1
+    fi
+}
+
+newest=2.21
+run 2.16 3.12 3.11
+run 2.19 3.11 3.12 3.13
+run 2.21 3.13 3.12
+
+printf '%s\n' "${summary[@]}"
+exit "$failed"

@@ -1,0 +1,153 @@
+"""The whole main path, for a person to watch: `make demo`.
+
+Starts the embedded stack, then runs the collection's own playbooks against it as an operator
+would: deploy, deploy the next release, restart, deploy a broken release that is rolled back by
+itself, look at the health, stop. Stops what it started, also when a step fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOME = CHECKOUT / ".demo"
+PORT_FILE = HOME / "port"
+AGENT_SOURCE = CHECKOUT / "demo" / "agent"
+BROKEN_SOURCE = HOME / "broken-agent"
+REPLICAS = 3
+ANSIBLE_FAILED = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One playbook run: what it shows, its extra variables, and the exit code it must end with."""
+
+    title: str
+    playbook: str
+    variables: tuple[str, ...] = ()
+    expect: int = 0
+
+
+def release(release_id: str, source: Path) -> tuple[str, ...]:
+    return f"cost_agent_release={release_id}", f"cost_agent_release_source={source}"
+
+
+STEPS = (
+    Step("Deploy the first release", "deploy", release("1.4.1", AGENT_SOURCE)),
+    Step("Deploy the next one", "deploy", release("1.4.2", AGENT_SOURCE)),
+    Step("Restart, one replica at a time", "restart"),
+    Step(
+        "Deploy a broken release: it must fail and be rolled back",
+        "deploy",
+        release("1.5.0", BROKEN_SOURCE),
+        expect=ANSIBLE_FAILED,
+    ),
+    Step("The agent serves on", "health"),
+)
+STOP = Step("Stop", "stop")
+
+
+def main() -> int:
+    """Run the demo; 0 when every step ended as it must."""
+    parser = argparse.ArgumentParser(description="Operate a real Cost Agent on a real stack.")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--keep", action="store_true", help="leave it running at the end")
+    mode.add_argument("--down", action="store_true", help="stop what --keep left running")
+    arguments = parser.parse_args()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if arguments.down:
+        return tear_down()
+    started = time.monotonic()
+    succeeded = False
+    try:
+        succeeded = bring_up() and all(run(step) for step in STEPS)
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+    finally:
+        left_up = succeeded and arguments.keep
+        stopped = 0 if left_up else tear_down()
+    print(f"\ndemo {'done' if succeeded else 'FAILED'} in {time.monotonic() - started:.0f} s")
+    if left_up:
+        print_addresses()
+    return 0 if succeeded and stopped == 0 else 1
+
+
+def bring_up() -> bool:
+    """A fresh stack, a free port range, and a release that cannot start."""
+    if tear_down() != 0 or not stack("up"):
+        return False
+    PORT_FILE.write_text(f"{free_ports(REPLICAS)}\n")
+    shutil.copytree(AGENT_SOURCE, BROKEN_SOURCE)
+    with (BROKEN_SOURCE / "src" / "main.py").open("a") as source:
+        source.write("\nraise RuntimeError('release 1.5.0 cannot read its price list')\n")
+    return True
+
+
+def tear_down() -> int:
+    """Stop the agent and the stack and remove what they kept; 0 when nothing is left."""
+    if not HOME.exists():
+        return 0
+    agent_stopped = not PORT_FILE.exists() or run(STOP)
+    if not agent_stopped or not stack("down", "--purge"):
+        return 1
+    shutil.rmtree(HOME)
+    return 0
+
+
+def stack(*words: str) -> bool:
+    heading(f"Stack {words[0]}", " ".join(["python demo/stack", *words]))
+    command = [sys.executable, CHECKOUT / "demo/stack", *words]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def run(step: Step) -> bool:
+    command = ["ansible-playbook", f"playbooks/{step.playbook}.yml", "-i", "inventories/local"]
+    for variable in step.variables:
+        command += ["-e", variable]
+    heading(step.title, " ".join(command).replace(str(CHECKOUT), "$PWD"))
+    code = subprocess.run(command, cwd=CHECKOUT, check=False).returncode
+    if code != step.expect:
+        print(f"ansible-playbook ended with {code}, expected {step.expect}")
+    return code == step.expect
+
+
+def heading(title: str, command: str) -> None:
+    print(f"\n## {title}\n$ {command}\n", flush=True)
+
+
+def print_addresses() -> None:
+    port = int(PORT_FILE.read_text())
+    for number in range(port, port + REPLICAS):
+        print(f"agent   http://127.0.0.1:{number}/api/v1/health/detailed")
+    print("stack   python demo/stack status")
+    print("look    ansible-playbook playbooks/health.yml -i inventories/local")
+    print("stop    make demo-down")
+
+
+def free_ports(count: int, first: int = 8001) -> int:
+    """The first of `count` free consecutive ports: the guide's 8001 where it is free."""
+    while not all(is_free(port) for port in range(first, first + count)):
+        first += count
+    return first
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Free TCP ports on the loopback address."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from demo.stack.private_files import write_private
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different ports that nobody listens on, chosen by the kernel."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` now."""
+    with socket.socket() as probe:
+        # As servers do: connections of a stopped server that still linger are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+class PortBook:
+    """The ports of one server, by name, remembered in a file."""
+
+    def __init__(self, path: Path, names: Sequence[str], keep: Sequence[str]) -> None:
+        """`keep` names the ports that stay the same over a restart as long as they are free."""
+        self._path = path
+        self._names = names
+        self._keep = keep
+
+    def current(self) -> dict[str, int]:
+        """The ports chosen last; empty when none were chosen yet."""
+        try:
+            known = json.loads(self._path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return known if isinstance(known, dict) and set(known) == set(self._names) else {}
+
+    def choose(self) -> dict[str, int]:
+        """Ports for a new start: the kept ones where free, fresh ones otherwise."""
+        known = self.current()
+        chosen = dict(zip(self._names, free_ports(len(self._names)), strict=True))
+        chosen |= {
+            name: known[name] for name in self._keep if name in known and is_free(known[name])
+        }
+        write_private(self._path, json.dumps(chosen))
+        return chosen

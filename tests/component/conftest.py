@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,26 +91,3 @@ def ansible_environment(record: Path) -> dict[str, str]:
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "RECORD_FILE": str(record),
     }
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` consecutive ports that are free now."""
-    while True:
-        with ExitStack() as held:
-            first = held.enter_context(bound(0)).getsockname()[1]
-            try:
-                for port in range(first + 1, first + count):
-                    held.enter_context(bound(port))
-            except OSError:
-                continue
-            return first
-
-
-def bound(port: int) -> socket.socket:
-    sock = socket.socket()
-    try:
-        sock.bind(("127.0.0.1", port))
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -1,0 +1,57 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that the modules of the platforms area share; mirrors platforms/arguments.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Which agent, on which platform; C(SERVING) adds how many replicas listen where."""
+
+    DOCUMENTATION = r"""
+options:
+  platform:
+    description:
+      - Where the agent runs.
+      - V(process) runs each replica as a uvicorn process with a pid file on the managed host.
+    type: str
+    choices: [process]
+    default: process
+  name:
+    description:
+      - The agent's name, and the first part of its replicas' names.
+      - Lower case letters, digits and hyphens.
+    type: str
+    default: cost-agent
+  home:
+    description: The agent's folder on the managed host, for its releases, environment and logs.
+    type: path
+    default: /opt/cost-agent
+  state_store:
+    description:
+      - URL of the folder that keeps locks and intent, such as C(file:///var/lib/cost-agent).
+      - Without it, the folder C(state) below O(home).
+    type: str
+"""
+
+    SERVING = r"""
+options:
+  replicas:
+    description:
+      - How many replicas run, on consecutive ports from O(port).
+      - Without it, the count that was asked for last, and 3 where there was none.
+      - With V(0) the agent is stopped and its count is remembered.
+    type: int
+  host:
+    description: Address that the replicas listen on.
+    type: str
+    default: 0.0.0.0
+  port:
+    description: Port of the first replica.
+    type: int
+    default: 8001
+  app:
+    description: The application as uvicorn takes it, C(module:attribute).
+    type: str
+    default: src.main:app
+"""

@@ -1,0 +1,98 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `agent_info` module: what there is of an agent, and what it uses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..core.context import Context
+from ..core.operation import Operation, Params
+from ..core.result import Result
+from .agent_options import Agent, invalid, read_agent
+from .agent_state import replica_table, summary
+from .arguments import platform_arguments
+from .drivers import open_driver
+from .intent import read_intent
+from .protocol import AgentState, Driver, Replica, Specification
+
+LONGEST_CPU_WINDOW_S = 60
+
+
+def run(params: Params, context: Context) -> Result:
+    """Observe; an agent that is stopped or not installed is a finding, not a failure."""
+    agent = read_agent(params)
+    window_s = params["cpu_window_s"]
+    if not 0 <= window_s <= LONGEST_CPU_WINDOW_S:
+        raise invalid(
+            "cpu_window_s", f"{window_s:g} is out of range", f"Give 0 to {LONGEST_CPU_WINDOW_S}"
+        )
+    driver = open_driver(agent, None, context.clock)
+    state = observe_agent(agent, driver)
+    if window_s and any(replica.is_alive for replica in state.replicas):
+        context.clock.sleep(window_s)
+        state = with_cpu_window(state, observe_agent(agent, driver))
+    is_worth_a_look = any(replica.status != "ready" or replica.note for replica in state.replicas)
+    tables = [replica_table(state.replicas)] if is_worth_a_look else []
+    targets = [_target(replica, params["address"]) for replica in state.replicas]
+    return Result(
+        state={**asdict(state), "targets": targets}, summary=summary(state), tables=tables
+    )
+
+
+def with_cpu_window(before: AgentState, after: AgentState) -> AgentState:
+    """The later observation, with each replica's average CPU since the earlier one."""
+    earlier = {replica.pid: replica.usage for replica in before.replicas}
+    replicas = []
+    for replica in after.replicas:
+        first, last = earlier.get(replica.pid), replica.usage
+        if first is not None and last is not None and last.uptime_s > first.uptime_s:
+            window_s = last.uptime_s - first.uptime_s
+            percent = 100 * (last.cpu_seconds - first.cpu_seconds) / window_s
+            usage = replace(last, cpu_percent=max(percent, 0.0), cpu_window_s=window_s)
+            replica = replace(replica, usage=usage)
+        replicas.append(replica)
+    return replace(after, replicas=replicas)
+
+
+def _target(replica: Replica, address: str | None) -> dict[str, Any]:
+    """The replica as a target of health_info: where to ask it, and what its driver knows."""
+    target: dict[str, Any] = {"name": replica.name, "url": replica.url}
+    if address is not None:
+        host = f"[{address}]" if ":" in address else address
+        target["url"] = f"http://{host}:{urlsplit(replica.url).port}"
+    if not replica.is_alive:
+        target["not_running"] = replica.note or "there is no trace of it"
+    if replica.usage is not None:
+        target["usage"] = asdict(replica.usage)
+    return target
+
+
+def observe_agent(agent: Agent, driver: Driver) -> AgentState:
+    """The whole agent, with usage; options are not compared, since none were asked for."""
+    release = driver.release()
+    specification = None
+    if release is not None:
+        specification = Specification(*release, driver.environment().digest(), None)
+    intent = read_intent(agent.store, agent.name)
+    return AgentState(
+        platform=agent.platform,
+        name=agent.name,
+        release=release[0] if release else None,
+        intent=intent,
+        replicas=driver.observe(intent.names if intent else [], specification, usage=True),
+        releases=driver.releases(),
+    )
+
+
+AGENT_INFO = Operation(
+    name="agent_info",
+    argument_spec={
+        **platform_arguments(),
+        "address": {"type": "str"},
+        "cpu_window_s": {"type": "float", "default": 0},
+    },
+    run=run,
+)

@@ -1,0 +1,84 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `agent_logs_info` module: the newest lines of the replicas' logs."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ..core.context import Context
+from ..core.operation import Operation, Params
+from ..core.result import Result
+from .agent_options import invalid, read_agent
+from .arguments import platform_arguments
+from .drivers import open_driver
+from .protocol import LogQuery
+
+_MOST_LINES = 10_000
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def run(params: Params, context: Context) -> Result:
+    """The lines of each replica that has a log, also of those that run no more."""
+    agent = read_agent(params)
+    query = LogQuery(
+        lines=_read_lines(params["lines"]), since=since_time(params["since"], context.clock.now())
+    )
+    driver = open_driver(agent, None, context.clock)
+    known = driver.logged()
+    wanted = params["replica"]
+    if wanted is not None and wanted not in known:
+        raise invalid(
+            "replica",
+            f"{wanted!r} has no log",
+            f"Give one of {', '.join(known)}" if known else "Start the agent first",
+        )
+    names = [wanted] if wanted else known
+    logs = {name: driver.log(name, query) for name in names}
+    count = sum(map(len, logs.values()))
+    noun = "replica" if len(names) == 1 else "replicas"
+    return Result(
+        state={"replicas": logs},
+        summary=f"{count} lines of {len(names)} {noun}" if names else "no log yet",
+    )
+
+
+def _read_lines(lines: int) -> int:
+    if not 1 <= lines <= _MOST_LINES:
+        raise invalid("lines", f"{lines} is out of range", f"Give 1 to {_MOST_LINES}")
+    return lines
+
+
+def since_time(text: str | None, now: float) -> float | None:
+    """Epoch seconds of `15m`, `2h`, or an ISO 8601 time; None for no text.
+
+    A time without a zone is this machine's local time. Raises `invalid_input`.
+    """
+    if text is None:
+        return None
+    duration = _DURATION.match(text)
+    if duration:
+        return now - float(duration.group(1)) * _SECONDS[duration.group(2)]
+    try:
+        # fromisoformat takes no Z before Python 3.11
+        return datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", text)).timestamp()
+    except ValueError:
+        raise invalid(
+            "since",
+            f"{text!r} is neither a duration nor a time",
+            "Give one such as 15m, 2h or 2025-01-23T10:00:00Z",
+        ) from None
+
+
+AGENT_LOGS_INFO = Operation(
+    name="agent_logs_info",
+    argument_spec={
+        **platform_arguments(),
+        "lines": {"type": "int", "default": 100},
+        "since": {"type": "str"},
+        "replica": {"type": "str"},
+    },
+    run=run,
+)

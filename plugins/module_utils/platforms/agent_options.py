@@ -1,0 +1,147 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Parameters of this area, checked once and typed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..core.errors import OperationError, Reason
+from ..core.state_store import StateStore, open_state_store
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?\Z")
+_READY_PATH = re.compile(r"/[!-~]*\Z")
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Which agent on which platform, and where its state is kept."""
+
+    platform: str
+    name: str
+    home: Path
+    store: StateStore
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How each replica serves; `port` is the first one's."""
+
+    host: str
+    port: int
+    app: str
+    workers: int
+    ready_path: str
+    memory_limit_mb: int | None
+
+    def started_with(self) -> dict[str, Any]:
+        """What a replica's record keeps, and what makes a running replica another one."""
+        return {
+            "app": self.app,
+            "host": self.host,
+            "workers": self.workers,
+            "ready_path": self.ready_path,
+            "memory_limit_mb": self.memory_limit_mb,
+        }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds; `timeout_s` is the deadline of the whole call."""
+
+    timeout_s: float
+    stop_grace_s: float
+    stable_s: float
+
+
+def read_agent(params: dict[str, Any]) -> Agent:
+    """The platform options; raises `invalid_input`."""
+    name, home = params["name"], Path(params["home"])
+    if not _NAME.match(name):
+        raise invalid("name", f"{name!r} is not a name", "Use a-z, 0-9 and -, 63 at the most")
+    if not home.is_absolute():
+        raise invalid("home", f"{str(home)!r} is not absolute", "Give it from the root folder on")
+    url = params["state_store"] or "file://" + quote(str(home / "state"))
+    return Agent(params["platform"], name, home, open_state_store(url))
+
+
+def read_serving(params: dict[str, Any]) -> Serving:
+    """The serving options; modules without some of them get their defaults.
+
+    Raises `invalid_input`.
+    """
+    serving = Serving(
+        host=params["host"],
+        port=params["port"],
+        app=params["app"],
+        workers=params.get("workers", 1),
+        ready_path=params.get("ready_path", "/api/v1/ready"),
+        memory_limit_mb=params.get("memory_limit_mb"),
+    )
+    if not 1 <= serving.port <= _LAST_PORT:
+        raise invalid("port", f"{serving.port} is out of range", f"Give 1 to {_LAST_PORT}")
+    if not re.match(r"[0-9A-Za-z.:%-]+\Z", serving.host):
+        raise invalid("host", f"{serving.host!r} is no address", "Give an address such as 0.0.0.0")
+    if not _APP.match(serving.app):
+        raise invalid("app", f"{serving.app!r} is not module:attribute", "Write src.main:app")
+    if not _READY_PATH.match(serving.ready_path):
+        raise invalid(
+            "ready_path", f"{serving.ready_path!r} is no path", "Begin it with / and use no space"
+        )
+    at_least("workers", serving.workers, 1)
+    if serving.memory_limit_mb is not None:
+        at_least("memory_limit_mb", serving.memory_limit_mb, 1)
+    return serving
+
+
+def read_replicas(replicas: int | None, port: int) -> int | None:
+    """The count, None where it is left open; raises `invalid_input`."""
+    if replicas is not None:
+        at_least("replicas", replicas, 0)
+        require_ports(port, replicas)
+    return replicas
+
+
+def require_ports(port: int, replicas: int) -> None:
+    """Raise `invalid_input` unless there is a port for each replica."""
+    last = port + replicas - 1
+    if last > _LAST_PORT:
+        raise invalid(
+            "replicas",
+            f"{replicas} replicas from port {port} need ports up to {last}",
+            f"Stay below {_LAST_PORT + 1}",
+        )
+
+
+def read_limits(params: dict[str, Any]) -> Limits:
+    """The time limits; raises `invalid_input`."""
+    limits = Limits(params["timeout_s"], params["stop_grace_s"], params["stable_s"])
+    if not 0 < limits.timeout_s < float("inf"):
+        raise invalid("timeout_s", f"{limits.timeout_s:g} is no time limit", "Give seconds above 0")
+    at_least("stop_grace_s", limits.stop_grace_s, 0)
+    at_least("stable_s", limits.stable_s, 0)
+    for name in ("stop_grace_s", "stable_s"):
+        if getattr(limits, name) >= limits.timeout_s:
+            raise invalid(
+                "timeout_s",
+                f"{limits.timeout_s:g} s are over before {name}, {getattr(limits, name):g} s, is",
+                f"Raise timeout_s or lower {name}",
+            )
+    return limits
+
+
+def at_least(option: str, value: float, least: float) -> None:
+    """Raise `invalid_input` for less than that, and for what is no number."""
+    if not value >= least:
+        raise invalid(option, f"{value:g} is less than {least:g}", f"Give {least:g} or more")
+
+
+def invalid(option: str, seen: str, next_step: str) -> OperationError:
+    """The `invalid_input` that names an option."""
+    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)

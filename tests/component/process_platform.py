@@ -1,0 +1,252 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process platform for tests: an agent in a folder of its own, made of real processes.
+
+Its releases hold a stand-in for uvicorn, on the standard library alone, that can be told to
+misbehave. What the real agent does is the playbooks' test; here processes are what matters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.context import Context
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operation import (
+    Operation,
+    execute,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+    AGENT,
+    AGENT_INFO,
+    AGENT_LOGS_INFO,
+    PREFLIGHT_INFO,
+)
+
+# Every reservation begins at a multiple of this, so that two never overlap unseen.
+_PORTS_APART = 8
+
+STAND_IN = '''\
+"""A stand-in for uvicorn that starts fast: serves readiness and itself; misbehaves as told."""
+
+import importlib, json, os, signal, socket, sys, threading, time
+
+app_name, given = sys.argv[1], dict(zip(sys.argv[2::2], sys.argv[3::2]))
+begun = time.monotonic()
+
+
+def log(message):
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    print(json.dumps({"time": stamp, "message": message}), flush=True)
+
+
+behaviour = vars(importlib.import_module(app_name.partition(":")[0]))
+
+
+def answer(connection):
+    path = connection.recv(4096).split()[1]
+    ready_after = behaviour.get("READY_AFTER_S", 0)
+    ready = ready_after is not None and time.monotonic() - begun >= ready_after
+    status = "200 OK" if ready or path != b"/api/v1/ready" else "503 Not Ready"
+    body = json.dumps({"pid": os.getpid(), "environment": dict(os.environ)})
+    connection.sendall(f"HTTP/1.0 {status}\\r\\n\\r\\n{body}".encode())
+    connection.close()
+
+
+def serve():
+    while True:
+        connection, _address = server.accept()
+        threading.Thread(target=answer, args=[connection], daemon=True).start()
+
+
+def terminate(number, frame):
+    log("got SIGTERM")
+    if not behaviour.get("IGNORES_SIGTERM"):
+        time.sleep(behaviour.get("DRAINS_FOR_S", 0))
+        log("finished its requests")
+        os._exit(0)
+
+
+signal.signal(signal.SIGTERM, terminate)
+server = socket.create_server((given["--host"], int(given["--port"])))
+if behaviour.get("DIES_AFTER_S") is not None:
+    threading.Timer(behaviour["DIES_AFTER_S"], os._exit, (3,)).start()
+log("listening, secret %s" % os.environ.get("API_TOKEN", "none"))
+workers = []
+for _ in range(int(given.get("--workers", 0))):
+    pid = os.fork()
+    if pid == 0:
+        serve()
+    workers.append(pid)
+if not workers:
+    serve()
+
+
+def terminate_workers(number, frame):
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    os._exit(0)
+
+
+signal.signal(signal.SIGTERM, terminate_workers)
+while True:
+    time.sleep(60)
+'''
+
+
+def options(operation: Operation, **arguments: Any) -> dict[str, Any]:
+    """Arguments as a task gives them, validated and with defaults."""
+    validated = ArgumentSpecValidator(operation.argument_spec).validate(arguments)
+    assert not validated.error_messages, validated.error_messages
+    return dict(validated.validated_parameters)
+
+
+def reserve_ports(count: int) -> tuple[int, socket.socket]:
+    """The first of that many consecutive free ports, below those that clients are given.
+
+    The returned UDP socket on the first of them keeps other test runs away while it is open.
+    """
+    assert count <= _PORTS_APART
+    for first in range(12000, 32000, _PORTS_APART):
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with contextlib.ExitStack() as sockets:
+            try:
+                reservation.bind(("127.0.0.1", first))
+                for port in range(first, first + count):
+                    server = sockets.enter_context(socket.socket())
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    server.bind(("0.0.0.0", port))
+            except OSError:
+                reservation.close()
+                continue
+            return first, reservation
+    raise AssertionError("no free ports")
+
+
+class ProcessPlatform:
+    """One agent; `close` ends all that it started, by pid."""
+
+    platform = "process"
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "agent"
+        self.port, self._reservation = reserve_ports(5)
+        self._pids: set[int] = set()
+
+    # --- what an operator does ----------------------------------------------------------------
+
+    def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
+        arguments = {"state": state, "replicas": 3, "port": self.port, "host": "127.0.0.1"}
+        arguments.update({"timeout_s": 15, "stop_grace_s": 5, "stable_s": 0.05})
+        arguments.update(changes)
+        return self.run(AGENT, check=check, **arguments)
+
+    def info(self, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_INFO, **arguments)
+
+    def logs(self, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_LOGS_INFO, **arguments)
+
+    def preflight(self, **arguments: Any) -> dict[str, Any]:
+        arguments = {"port": self.port, "host": "127.0.0.1", "disk_mb": 1, **arguments}
+        return self.run(PREFLIGHT_INFO, **arguments)
+
+    def run(self, operation: Operation, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        given = {"platform": "process", "home": str(self.home), **arguments}
+        outcome = execute(operation, options(operation, **given), Context(check_mode=check))
+        self._pids.update(self.pids().values())
+        return outcome
+
+    def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:
+        """Make a release current, as agent_release would; behaviour in capitals."""
+        folder = self.home / "releases" / release
+        for package in (folder / "src", folder / "uvicorn", folder / "venv" / "bin"):
+            package.mkdir(parents=True, exist_ok=True)
+        (folder / "uvicorn" / "__main__.py").write_text(STAND_IN)
+        settings = "".join(f"{name.upper()} = {value!r}\n" for name, value in behaviour.items())
+        (folder / "src" / "main.py").write_text(settings + source)
+        python = folder / "venv" / "bin" / "python"
+        if not python.is_symlink():
+            python.symlink_to(sys.executable)
+        record = {"digest": settings + source, "installed_at": time.time()}
+        (folder / "release.json").write_text(json.dumps(record))
+        link = self.home / "current.new"
+        link.symlink_to(folder)
+        link.rename(self.home / "current")
+
+    # --- what a test looks at -----------------------------------------------------------------
+
+    def names(self, count: int = 3) -> list[str]:
+        return [f"cost-agent-{self.port + number}" for number in range(count)]
+
+    def pid_file(self, name: str) -> Path:
+        return self.home / "run" / f"{name}.pid"
+
+    def pids(self) -> dict[str, int]:
+        """Each replica's pid, from its pid file."""
+        files = self.home.glob("run/*.pid") if (self.home / "run").is_dir() else []
+        first_lines = {path.stem: path.read_text().partition("\n")[0] for path in files}
+        return {name: int(line) for name, line in first_lines.items() if line.isdigit()}
+
+    def ask(self, name: str) -> dict[str, Any]:
+        """What a replica says about itself."""
+        port = name.rpartition("-")[2]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/self", timeout=5) as answer:
+            return dict(json.load(answer))
+
+    def serving(self) -> list[str]:
+        """The replicas that answer."""
+        found = []
+        for name in self.names(5):
+            with contextlib.suppress(OSError):
+                self.ask(name)
+                found.append(name)
+        return found
+
+    def tree(self) -> dict[str, str]:
+        """Every file below the home and its content, to see that nothing was touched."""
+        files = (path for path in sorted(self.home.rglob("*")) if path.is_file())
+        return {str(path): path.read_text(errors="replace") for path in files}
+
+    def kill(self, name: str) -> None:
+        """End a replica from outside, as the kernel's out-of-memory killer does."""
+        pid = self.pids()[name]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pid))
+
+    def close(self) -> None:
+        marker = f"COST_AGENT_REPLICA={self.home}:".encode()
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+            with contextlib.suppress(OSError):
+                if marker in Path(f"/proc/{pid}/environ").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+        for pid in self._pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._reservation.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def wait_until(condition: Any, seconds: float = 10.0) -> None:
+    """Poll a condition; fail when it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)

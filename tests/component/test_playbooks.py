@@ -1,0 +1,293 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks, run as an operator runs them, against a real agent on a real stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.component.conftest import (
+    CHECKOUT,
+    Run,
+    ansible,
+    ansible_environment,
+    run_playbook,
+)
+from tests.component.process_platform import reserve_ports
+
+AGENT_SOURCE = CHECKOUT / "demo" / "agent"
+PLANTED_SECRET = "planted-secret-7319"
+
+Playbook = Callable[..., Run]
+
+
+class Site:
+    """One agent's inventory and home, in a folder of its own."""
+
+    def __init__(self, folder: Path, stack: dict) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.port, self._reservation = reserve_ports(2)
+        self.inventory = folder / "inventory.yml"
+        self.inventory.write_text(json.dumps(self._inventory(stack)))
+
+    def close(self) -> None:
+        self._reservation.close()
+
+    def _inventory(self, stack: dict) -> dict:
+        postgres, redis = stack["postgres"], stack["redis"]
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "cost_agent_home": str(self.home),
+            "cost_agent_state_store": f"file://{self.folder}/state",
+            "cost_agent_replicas": 2,
+            "cost_agent_host": "127.0.0.1",
+            "cost_agent_port": self.port,
+            "cost_agent_environment": {
+                "PGHOST": postgres["host"],
+                "PGPORT": postgres["port"],
+                "PGUSER": postgres["user"],
+                "PGDATABASE": postgres["database"],
+                "DATABASE_PASSWORD_FILE": postgres["password_file"],
+                "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
+                "REDIS_PASSWORD_FILE": redis["password_file"],
+            },
+            "cost_agent_environment_secrets": {"API_TOKEN": PLANTED_SECRET},
+        }
+        host = {"agent-under-test": variables}
+        return {"all": {"children": {"cost_agent": {"hosts": host}}}}
+
+    def play(self, playbook: str, *options: str, **environment: str) -> Run:
+        return run_playbook(
+            playbook, self.inventory, self.folder, *options, environment=environment
+        )
+
+    def deploy(self, release: str, source: Path = AGENT_SOURCE, *options: str) -> Run:
+        return self.play("deploy", *variables(release, source), *options)
+
+    def served_release(self, replica: int = 0) -> str:
+        """What a replica answers when it is asked from outside."""
+        url = f"http://127.0.0.1:{self.port + replica}/api/v1/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)["release"]
+
+
+def variables(release: str, source: Path) -> list[str]:
+    text = {"cost_agent_release": release, "cost_agent_release_source": str(source)}
+    return ["-e", json.dumps(text)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, demo_stack) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"), demo_stack)
+    try:
+        yield site
+    finally:
+        site.play("stop", "-e", "cost_agent_stop_grace_s=5")
+        site.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(site: Site) -> Site:
+    """The site with release 1.4.1 serving."""
+    run = site.deploy("1.4.1")
+    assert run.code == 0, run.output
+    return site
+
+
+def broken(folder: Path) -> Path:
+    """The agent's source with a defect that shows when it is imported."""
+    source = folder / "broken"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(AGENT_SOURCE, source)
+    with (source / "src" / "main.py").open("a") as main:
+        main.write("\nraise RuntimeError('the price list is missing')\n")
+    return source
+
+
+def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(tmp_path, demo_stack):
+    site = Site(tmp_path, demo_stack)
+    run = site.deploy("1.4.1", AGENT_SOURCE, "--check", "--diff")
+    site.close()
+    assert run.code == 0, run.output
+    assert run.changed == ["Release 1.4.1", "Replicas started", "Good release"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["inventory.yml", "results.jsonl"]
+
+
+def test_a_deploy_serves_the_release_and_records_it_good(deployed):
+    assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
+    health = deployed.play("health")
+    assert health.code == 0, health.output
+    assert health.result_of("health_info")["state"]["verdict"] == "healthy"
+    check = deployed.deploy("1.4.1", AGENT_SOURCE, "--check")
+    assert (check.code, check.changed) == (0, [])
+
+
+def test_a_second_run_changes_nothing(deployed):
+    for playbook in ("deploy", "start"):
+        run = deployed.play(playbook, *variables("1.4.1", AGENT_SOURCE))
+        assert (run.code, run.changed) == (0, []), run.output
+
+
+def test_a_restart_replaces_every_replica_one_at_a_time(deployed):
+    before = deployed.play("health").result_of("agent_info")["state"]["replicas"]
+    run = deployed.play("restart")
+    assert run.code == 0, run.output
+    after = run.result_of("agent_info")["state"]["replicas"]
+    assert {r["pid"] for r in before}.isdisjoint(r["pid"] for r in after)
+    assert "none below 1 ready" in run.result_of("agent")["summary"]
+
+
+def test_a_broken_release_is_rolled_back_and_both_reasons_are_told(deployed):
+    run = deployed.deploy("1.5.0", broken(deployed.folder))
+    assert run.code == 2
+    assert "the price list is missing" in run.output
+    assert "1.4.1 was brought back and is healthy" in " ".join(run.output.split())
+    assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
+
+
+def test_a_stopped_agent_is_not_down(deployed):
+    stopped = deployed.play("stop")
+    assert stopped.code == 0, stopped.output
+    assert deployed.play("stop").changed == []
+    health = deployed.play("health")
+    assert health.code == 0, health.output
+    assert "stopped on purpose" in health.output
+    started = deployed.play("start", "-e", "cost_agent_replicas=")
+    assert started.code == 0, started.output
+    assert len(started.result_of("agent")["state"]["replicas"]) == 2
+
+
+def test_a_killed_deploy_is_repaired_by_the_next(deployed):
+    """The controller dies between the first and the second replica."""
+    first = deployed.port
+    options = [*variables("1.4.2", AGENT_SOURCE), "-i", str(deployed.inventory)]
+    process = subprocess.Popen(
+        [ansible("ansible-playbook"), str(CHECKOUT / "playbooks/deploy.yml"), *options],
+        env=ansible_environment(deployed.folder / "killed.jsonl"),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: release_or_none(first) == "1.4.2", seconds=90)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert deployed.deploy("1.4.2").code == 0
+    assert deployed.served_release(0) == deployed.served_release(1) == "1.4.2"
+    assert deployed.deploy("1.4.2").changed == []
+
+
+def release_or_none(port: int) -> str | None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=1) as answer:
+            return json.load(answer)["release"]
+    except OSError:
+        return None
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "what was waited for did not happen"
+        time.sleep(0.05)
+
+
+def test_a_rollback_goes_to_the_last_good_release_and_then_stays(deployed):
+    assert deployed.deploy("1.4.3").code == 0
+    run = deployed.play("rollback", "-e", "cost_agent_rollback_to=1.4.2")
+    assert run.code == 0, run.output
+    assert deployed.served_release() == "1.4.2"
+    assert deployed.play("rollback").changed == []
+
+
+def test_the_logs_are_shown_without_secrets(deployed):
+    run = deployed.play("logs", "-e", "cost_agent_log_lines=5")
+    assert run.code == 0, run.output
+    assert "cost-agent-" in run.output
+    assert PLANTED_SECRET not in run.output
+
+
+def test_no_secret_leaves_the_deploy(deployed):
+    run = deployed.deploy("1.4.3", AGENT_SOURCE, "-vvv")
+    assert run.code == 0, run.output
+    assert PLANTED_SECRET not in run.output
+    meant_to_hold_it = (deployed.home / "environment", deployed.inventory)
+    files = (path for path in deployed.folder.rglob("*") if path.is_file())
+    for path in files:
+        if path not in meant_to_hold_it and "venv" not in path.parts:
+            assert PLANTED_SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "cost_agent_replicas=2 cost_agent_timeout_s=60 cost_agent_release_source=",
+        '{"cost_agent_replicas": 2, "cost_agent_timeout_s": 60, "cost_agent_release_source": null}',
+        "@survey",
+    ],
+    ids=["cli", "json", "survey"],
+)
+def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path, extra):
+    if extra == "@survey":
+        survey = tmp_path / "survey.yml"
+        survey.write_text(
+            "!unsafe 'cost_agent_replicas': !unsafe '2'\n"
+            "!unsafe 'cost_agent_timeout_s': !unsafe '60'\n"
+            "!unsafe 'cost_agent_release_source': !unsafe ''\n"
+        )
+        extra = f"@{survey}"
+    run = deployed.play("start", "-e", extra)
+    assert (run.code, run.changed) == (0, []), run.output
+    assert run.result_of("agent")["summary"].startswith("2 of 2 ready")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("cost_agent_replicas=-1", "replicas"),
+        ("cost_agent_port=70000", "port"),
+        ("cost_agent_port=http", "port"),
+        ("cost_agent_timeout_s=soon", "timeout_s"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_touched(deployed, extra, words):
+    run = deployed.play("restart", "-e", extra)
+    assert run.code == 2
+    assert run.result_of("agent")["reason"] == "invalid_input"
+    assert words in run.result_of("agent")["msg"]
+
+
+@pytest.mark.parametrize("options", [["-i", "nowhere,"], ["--limit", "localhost"]])
+def test_a_run_that_reaches_no_host_fails(site, options):
+    inventory = ["-i", "/dev/null"] if options[0] == "-i" else ["-i", str(site.inventory)]
+    finished = subprocess.run(
+        [ansible("ansible-playbook"), str(CHECKOUT / "playbooks/health.yml"), *inventory, *options],
+        env=ansible_environment(site.folder / "none.jsonl"),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode != 0, finished.stdout
+
+
+def test_the_default_callback_tells_the_same(deployed):
+    run = deployed.play("health", ANSIBLE_STDOUT_CALLBACK="default")
+    assert run.code == 0
+    assert "PLAY RECAP" in run.output

@@ -1,0 +1,175 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every module gives the same result in the controller's process and shipped as a module.
+
+One playbook takes an agent through its life on two hosts that differ in nothing but the way in:
+each step in check mode, for real, and once more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.component.conftest import CHECKOUT, Run, run_playbook
+from tests.component.process_platform import STAND_IN, reserve_ports
+
+PLANTED_SECRET = "planted-secret-4402"
+PLATFORM = {"home": "{{ home }}", "name": "twin"}
+AGENT = {**PLATFORM, "port": "{{ port }}", "host": "127.0.0.1", "stop_grace_s": "5"}
+TARGETS = [{"name": "twin", "url": "http://127.0.0.1:{{ port }}"}]
+
+# What is done, in order: module and options. Numbers are text, as the command line gives them.
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("preflight_info", {**PLATFORM, "port": "{{ port }}", "source": "{{ source }}/1"}),
+    ("agent_release", {**PLATFORM, "release": "1.0.0", "source": "{{ source }}/1"}),
+    (
+        "agent",
+        {
+            **AGENT,
+            "replicas": "1",
+            "environment": {"LANGUAGE": "en", "EMPTY": ""},
+            "environment_secrets": {"API_TOKEN": PLANTED_SECRET},
+        },
+    ),
+    ("agent_info", PLATFORM),
+    ("agent_logs_info", {**PLATFORM, "lines": "5"}),
+    ("health_info", {"targets": TARGETS, "samples": "1"}),
+    ("agent_release", {**PLATFORM, "release": "1.0.0", "state": "good"}),
+    ("agent_release", {**PLATFORM, "release": "2.0.0", "source": "{{ source }}/2"}),
+    ("agent_rollback", PLATFORM),
+    ("agent", {**AGENT, "state": "stopped"}),
+    # refused
+    ("agent", {**AGENT, "replicas": "-1"}),
+    ("agent", {**AGENT, "state": "paused"}),
+    ("agent_release", {**PLATFORM, "release": "../x"}),
+    ("agent_rollback", {**PLATFORM, "to": "9.9.9"}),
+    ("health_info", {"targets": [{"url": "not a url"}]}),
+    ("agent_logs_info", {**PLATFORM, "since": "yesterday"}),
+    ("preflight_info", {**PLATFORM, "port": "70000"}),
+    ("agent_info", {**PLATFORM, "name": "Not A Name"}),
+]
+MODES = ("check", "real", "again")
+MODULES = sorted(p.stem for p in (CHECKOUT / "plugins" / "modules").glob("[!_]*.py"))
+
+# What differs between any two runs, whichever the way in.
+VOLATILE_KEYS = {
+    "duration", "pid", "started_at", "installed_at", "good_at", "since", "uptime_s",
+    "cpu_seconds", "memory_bytes", "memory_limit_bytes", "p50", "p95", "connect_ms", "time",
+}  # fmt: skip
+VOLATILE_TEXT = re.compile(r"\bpid \d+|\b\d+(\.\d+)? ?(s|ms|MB|%)(?!\w)|\d{4}-\d\d-\d\dT[\d:.+]+Z?")
+
+
+def source(folder: Path, number: int) -> Path:
+    """A release that serves readiness, on the standard library alone."""
+    release = folder / str(number)
+    (release / "src").mkdir(parents=True)
+    (release / "src" / "__init__.py").touch()
+    (release / "src" / "main.py").write_text(f"app = {number}\n")
+    (release / "uvicorn.py").write_text(STAND_IN)
+    return release
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("twins")
+    for number in (1, 2):
+        source(folder / "source", number)
+    (folder / "venv").symlink_to(sys.prefix)
+    other_name = folder / "venv" / "bin" / Path(sys.executable).name
+    with ExitStack() as reservations:
+        hosts = {}
+        for way, interpreter in (("controller", sys.executable), ("shipped", str(other_name))):
+            port, reservation = reserve_ports(1)
+            reservations.callback(reservation.close)
+            hosts[way] = {
+                "ansible_connection": "local",
+                "ansible_python_interpreter": interpreter,
+                "home": str(folder / way),
+                "source": str(folder / "source"),
+                "port": port,
+            }
+        inventory = folder / "inventory.yml"
+        inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+        playbook = folder / "playbook.yml"
+        playbook.write_text(json.dumps([play()]))
+        yield run_playbook(playbook, inventory, folder, "-vvv")
+
+
+def play() -> dict[str, Any]:
+    tasks = [
+        {
+            "name": f"{number} {mode}",
+            f"optiinfra.cost_agent.{module}": options,
+            "check_mode": mode == "check",
+            "ignore_errors": True,
+        }
+        for number, (module, options) in enumerate(STEPS)
+        for mode in MODES
+    ]
+    python = {"PATH": "/usr/bin:/bin"}  # pip, not uv: what is installed is not the point here
+    return {"hosts": "all", "gather_facts": False, "environment": python, "tasks": tasks}
+
+
+def seen(run: Run, way: str, task: str) -> dict[str, Any]:
+    [line] = [r for r in run.results if r["host"] == way and r["task"] == task]
+    result = {**line["result"], "status": line["status"]}
+    result.pop("exception", None)  # of a failure; ansible-core makes it, in its own words
+    home = line["result"].get("invocation", {}).get("module_args", {}).get("home")
+    return comparable(result, [home] if home else [])
+
+
+def comparable(value: Any, own: list[str], key: str = "") -> Any:
+    if key in VOLATILE_KEYS and value is not None:
+        return "*"
+    if isinstance(value, dict):
+        return {comparable(k, own): comparable(v, own, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [comparable(item, own) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool) and 12000 <= value < 32000:
+        return "port"
+    if isinstance(value, str):
+        for text in own:
+            value = value.replace(text, "home")
+        value = re.sub(r"\b(1[2-9]|2\d|3[01])\d{3}\b", "port", value)
+        value = value.replace("/controller", "/way").replace("/shipped", "/way")
+        return VOLATILE_TEXT.sub("*", value)
+    return value
+
+
+def test_every_module_is_taken_both_ways():
+    assert sorted({module for module, _ in STEPS}) == MODULES
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("number", "module"), [(n, module) for n, (module, _) in enumerate(STEPS)])
+def test_the_ways_agree(twins, number, module, mode):
+    task = f"{number} {mode}"
+    assert seen(twins, "controller", task) == seen(twins, "shipped", task)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_check_mode_foretells_and_a_second_run_changes_nothing(twins, number):
+    check, real, again = (seen(twins, "controller", f"{number} {mode}") for mode in MODES)
+    assert {check["status"], real["status"], again["status"]} == {"ok"}, real
+    assert check["changed"] == real["changed"]
+    assert not again["changed"]
+
+
+@pytest.mark.parametrize("number", range(10, len(STEPS)))
+def test_what_is_refused_has_its_reason(twins, number):
+    result = seen(twins, "controller", f"{number} real")
+    assert result["status"] == "failed"
+    assert result["reason"] in ("invalid_input", "precondition")
+
+
+def test_no_secret_is_printed(twins):
+    assert PLANTED_SECRET not in twins.output
+    assert PLANTED_SECRET not in json.dumps(twins.results)

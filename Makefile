@@ -62,7 +62,7 @@ test-unit: $(DEV) ## Unit tests only
 test-component: $(DEV) ## Component tests only, on the embedded stack
 	@pytest tests/component $(PYTEST_ARGS)
 
-test-versions: $(DEV) ## Unit tests and one playbook on every supported ansible-core
+test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version
 	@scripts/test-versions.sh
 
 lint: $(DEV) ## ruff, mypy, import-linter, ansible-lint, yamllint and shellcheck

@@ -1,24 +1,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The embedded stack, once per run, and playbooks run as an operator runs them."""
+"""The embedded stack, once per run."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.stack.stack import Addresses, Stack
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-FIXTURES = CHECKOUT / "tests" / "fixtures"
 
 
 @pytest.fixture(scope="session")
@@ -29,65 +19,3 @@ def demo_stack(tmp_path_factory) -> Iterator[Addresses]:
         yield stack.up(only=["postgres", "redis"])
     finally:
         stack.down(purge=True)
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a playbook ended: its exit code, what it printed, and every task's result."""
-
-    code: int
-    output: str
-    results: list[dict[str, Any]] = field(default_factory=list)
-
-    def result_of(self, action: str) -> dict[str, Any]:
-        """The last result of a module of this collection."""
-        name = f"optiinfra.cost_agent.{action}"
-        return [r["result"] for r in self.results if r["action"] == name][-1]
-
-    @property
-    def changed(self) -> list[str]:
-        return [r["task"] for r in self.results if r["result"].get("changed")]
-
-
-def run_playbook(
-    playbook: Path | str,
-    inventory: Path | str,
-    scratch: Path,
-    *options: str,
-    environment: dict[str, str] | None = None,
-) -> Run:
-    """Run a playbook with this interpreter's ansible-playbook and record its results."""
-    record = scratch / "results.jsonl"
-    record.unlink(missing_ok=True)
-    path = CHECKOUT / "playbooks" / f"{playbook}.yml" if isinstance(playbook, str) else playbook
-    finished = subprocess.run(
-        [ansible("ansible-playbook"), str(path), "-i", str(inventory), *options],
-        env=ansible_environment(record) | (environment or {}),
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    lines = record.read_text().splitlines() if record.exists() else []
-    return Run(finished.returncode, finished.stdout, [json.loads(line) for line in lines])
-
-
-def ansible(program: str) -> str:
-    return str(Path(sys.executable).parent / program)
-
-
-def ansible_environment(record: Path) -> dict[str, str]:
-    """This environment with the checkout's configuration and the recording callback."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {
-        "PATH": path,
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT}/.venv/collections:{FIXTURES}/collections",
-        "ANSIBLE_CALLBACK_PLUGINS": str(FIXTURES / "callback_plugins"),
-        "ANSIBLE_CALLBACKS_ENABLED": "record",
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "RECORD_FILE": str(record),
-    }

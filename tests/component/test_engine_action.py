@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.component.conftest import Run, ansible, ansible_environment, run_playbook
+from tests.component.playbook_run import Run, ansible, ansible_environment, run_playbook
 
 SAMPLE = "example.engine.sample"
 PLANTED_SECRET = "planted-secret-8153"

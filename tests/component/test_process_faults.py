@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import AGENT_RELEASE
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
     processes,
 )
@@ -133,6 +134,17 @@ def test_preflight_lists_everything_that_is_missing_at_once(agent, children, tmp
     assert failed == ["home", "disk", "ports", "source"]
     assert str(stranger.pid) in outcome["msg"]
     assert "/dev/null is not a folder" in outcome["msg"]
+
+
+def test_preflight_of_no_replicas_needs_no_port(agent, children):
+    listen(children, agent.port)
+    assert succeeded(agent.preflight(replicas=0))["summary"].endswith("no port needed")
+
+
+def test_an_address_longer_than_dns_allows_is_refused(agent):
+    for outcome in (agent.preflight(host="x" * 300), agent.agent(host="x" * 300)):
+        assert outcome["reason"] == "precondition"
+        assert "is no host name" in outcome["msg"]
 
 
 def test_an_address_of_another_machine_is_refused(agent):
@@ -333,6 +345,28 @@ def test_a_folder_without_the_right_to_write_is_named(folder):
         assert outcome["reason"] == "precondition"
         assert f"{agent.home / folder} is not writable" in outcome["msg"]
         assert not running_replicas(agent)
+        agent.close()
+
+
+@pytest.mark.parametrize("unreadable", ["source", "source/src", "source/src/main.py"])
+def test_a_source_without_the_right_to_read_is_named(unreadable):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        agent = ProcessPlatform(Path(folder))
+        (Path(folder) / "source" / "src").mkdir(parents=True)
+        (Path(folder) / "source" / "src" / "main.py").write_text("app = 1\n")
+        (Path(folder) / unreadable).chmod(0)
+        agent.home.mkdir(mode=0o755)
+        source = str(Path(folder) / "source")
+        for look in (
+            lambda: agent.preflight(source=source),
+            lambda: agent.run(AGENT_RELEASE, release="1.0", source=source),
+        ):
+            outcome = as_ordinary_user(agent.home, look)
+            assert outcome["reason"] == "precondition"
+            assert f"{Path(folder) / unreadable}: permission denied" in outcome["msg"]
+            assert agent.tree() == {}
+        (Path(folder) / unreadable).chmod(0o755)
         agent.close()
 
 

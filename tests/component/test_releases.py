@@ -278,7 +278,10 @@ def test_a_package_that_cannot_be_found_is_named(host, use_uv, installer) -> Non
     [
         ({"app": "src.missing:app"}, "precondition", "src.missing"),
         ({"source": "/no/such/source"}, "precondition", "/no/such/source"),
+        ({"source": f"/{'x' * 300}"}, "precondition", "/xxx"),
         ({"wheelhouse": "/no/such/wheels"}, "precondition", "/no/such/wheels"),
+        ({"wheelhouse": f"/{'x' * 300}"}, "precondition", "/xxx"),
+        ({"home": "/tmp/a\0b"}, "invalid_input", "read option home"),
         ({"requirements": "requirements-prod.txt"}, "precondition", "requirements-prod.txt"),
         ({"requirements": "../requirements.txt"}, "precondition", "../requirements.txt"),
         ({"python": "/no/such/python"}, "missing_program", "/no/such/python"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.component.conftest import CHECKOUT, Run, run_playbook
+from tests.component.playbook_run import CHECKOUT, Run, run_playbook
 from tests.component.process_platform import STAND_IN, reserve_ports
 
 PLANTED_SECRET = "planted-secret-4402"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -35,7 +35,8 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as a module returns it; an absent diff is left out."""
-        values = asdict(self)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["tables"] = [vars(table) for table in self.tables]
         if self.diff is None:
             del values["diff"]
         return values

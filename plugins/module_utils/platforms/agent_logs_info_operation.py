@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ..core.context import Context
 from ..core.operation import Operation, Params
-from ..core.result import Result
+from ..core.result import Result, Table
 from .agent_options import invalid, read_agent
 from .arguments import platform_arguments
 from .drivers import open_driver
@@ -42,6 +42,7 @@ def run(params: Params, context: Context) -> Result:
     return Result(
         state={"replicas": logs},
         summary=f"{count} lines of {len(names)} {noun}" if names else "no log yet",
+        tables=[Table([name], [[line] for line in lines]) for name, lines in logs.items()],
     )
 
 

@@ -65,8 +65,8 @@ def read_agent(params: dict[str, Any]) -> Agent:
     name, home = params["name"], Path(params["home"])
     if not _NAME.match(name):
         raise invalid("name", f"{name!r} is not a name", "Use a-z, 0-9 and -, 63 at the most")
-    if not home.is_absolute():
-        raise invalid("home", f"{str(home)!r} is not absolute", "Give it from the root folder on")
+    if not home.is_absolute() or "\0" in str(home):
+        raise invalid("home", f"{str(home)!r} is no absolute path", "Give it from the root on")
     url = params["state_store"] or "file://" + quote(str(home / "state"))
     return Agent(params["platform"], name, home, open_state_store(url))
 

@@ -41,6 +41,8 @@ def obstacle(host: str, port: int) -> Obstacle | None:
             return Obstacle(True, f"port {port} is held by {holder(port)}")
         reason = (error.strerror or str(error)).lower()
         return Obstacle(False, f"{host} port {port} cannot be listened on: {reason}")
+    except UnicodeError:  # longer than DNS allows
+        return Obstacle(False, f"{host[:40]} is no host name")
     return None
 
 

@@ -168,7 +168,7 @@ def _wheelhouse(given: str | None) -> Path | None:
     if given is None:
         return None
     folder = Path(given).absolute()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
         return folder
     raise OperationError(
         Reason.PRECONDITION,

@@ -99,10 +99,10 @@ def open_source(path: Path, module: str) -> Iterator[ReleaseSource]:
     """Read the source at `path`, of which `module` is the app's module.
 
     An archive may hold the folder's files or the folder itself. Raises `precondition` when there
-    is nothing at the path, `invalid_input` for what cannot be a release, `integrity` for a
-    damaged archive.
+    is nothing at the path or it may not be read, `invalid_input` for what cannot be a release,
+    `integrity` for a damaged archive.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         raise OperationError(
             Reason.PRECONDITION,
             f"read {path}",
@@ -110,15 +110,8 @@ def open_source(path: Path, module: str) -> Iterator[ReleaseSource]:
             "Copy the release to the target first, or correct source",
         )
     try:
-        if path.is_dir():
-            yield _source(path, _folder_members(path))
-        elif path.name.endswith((".tar.gz", ".tgz")):
-            with tarfile.open(path, "r:gz") as archive:
-                yield _source(path, _archive_members(path, archive, module.partition(".")[0]))
-        elif path.name.endswith(".whl"):
-            yield _wheel(path)
-        else:
-            raise _refused(path, "it is neither a folder nor a .tar.gz, .tgz or .whl file")
+        with contextlib.ExitStack() as opened:
+            yield _read(path, module, opened)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise OperationError(
             Reason.INTEGRITY,
@@ -126,6 +119,28 @@ def open_source(path: Path, module: str) -> Iterator[ReleaseSource]:
             f"it is damaged or not what its name says: {error}",
             "Build or copy it again",
         ) from error
+
+
+def _read(path: Path, module: str, opened: contextlib.ExitStack) -> ReleaseSource:
+    """The source at the path; an archive stays open, as its members are read from it later."""
+    try:
+        if path.is_dir():
+            return _source(path, _folder_members(path))
+        if path.name.endswith((".tar.gz", ".tgz")):
+            archive = opened.enter_context(tarfile.open(path, "r:gz"))
+            return _source(path, _archive_members(path, archive, module.partition(".")[0]))
+        if path.name.endswith(".whl"):
+            return _wheel(path)
+    except gzip.BadGzipFile:  # an OSError too, but it says that the archive is damaged
+        raise
+    except OSError as error:
+        raise OperationError(
+            Reason.PRECONDITION,
+            f"read {path}",
+            f"{error.filename or path}: {(error.strerror or str(error)).lower()}",
+            "Let this user read it, or run this as the user who may",
+        ) from error
+    raise _refused(path, "it is neither a folder nor a .tar.gz, .tgz or .whl file")
 
 
 def _source(path: Path, members: list[Member]) -> ReleaseSource:

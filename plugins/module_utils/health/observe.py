@@ -1,0 +1,205 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""health_info: look, judge, keep what was seen, and fail only when asked to."""
+
+from __future__ import annotations
+
+from ..core.context import Context
+from ..core.deadline import Deadline, backoff, poll
+from ..core.errors import OperationError, Reason
+from ..core.operation import Operation, Params
+from ..core.result import Result
+from ..core.state_store import open_state_store
+from . import report
+from .arguments import health_options
+from .assessment import (
+    AgentAssessment,
+    DependencyAssessment,
+    assess_agent,
+    assess_replica,
+)
+from .conversation import Conversation, DependencyConversation, ReplicaConversation
+from .direct_probes import DirectProbes
+from .history import History, record
+from .indicators import Indicator, measured
+from .plan import Plan, read_plan
+from .round_trips import DirectProbe
+from .sweep import sweep
+from .textfile import render, write_textfile
+from .usage import UsageReading
+from .verdict import Finding, Verdict, worst
+
+_HEAD_START_S = 0.1
+_ACCEPTED = {
+    Verdict.HEALTHY: (Verdict.HEALTHY,),
+    Verdict.DEGRADED: (Verdict.HEALTHY, Verdict.DEGRADED),
+}
+
+
+class Observer:
+    """Takes whole looks at the agent and remembers the last one."""
+
+    def __init__(self, plan: Plan, usage_before: dict[str, UsageReading], context: Context) -> None:
+        self._plan = plan
+        self._context = context
+        self._usage_before = usage_before
+        self._usage_taken_at = context.clock.now()
+        self.replicas: list[ReplicaConversation] = []
+        self.last: AgentAssessment | None = None
+
+    def look(self) -> AgentAssessment:
+        """Probe everything once, with all samples."""
+        plan, clock = self._plan, self._context.clock
+        self.replicas = [
+            ReplicaConversation(
+                target.name,
+                target.url,
+                plan.basic_path,
+                plan.detailed_path,
+                plan.samples,
+                plan.interval_s,
+            )
+            for target in plan.targets
+        ]
+        for target, replica in zip(plan.targets, self.replicas):
+            if target.not_running:
+                replica.is_not_running(target.not_running)
+        dependencies = [
+            DependencyConversation(
+                each.name, each.url, each.is_tcp, each.critical, plan.samples, plan.interval_s
+            )
+            for each in plan.dependencies
+        ]
+        probes = DirectProbes(plan.database, plan.cache)
+        probes.start(plan.samples, plan.interval_s, plan.transport.timeout_s, clock, _HEAD_START_S)
+        conversations: list[Conversation] = [*self.replicas, *dependencies]
+        if conversations:
+            sweep(conversations, plan.transport, plan.pauses_s, clock)
+        self.last = self._assess(dependencies, probes.finish())
+        return self.last
+
+    def _assess(
+        self, dependencies: list[DependencyConversation], probes: list[DirectProbe]
+    ) -> AgentAssessment:
+        plan = self._plan
+        direct = {probe.kind: self._direct(probe) for probe in probes}
+        replicas = []
+        for target, seen in zip(plan.targets, self.replicas):
+            usage = UsageReading.of(target.usage, self._usage_taken_at) if target.usage else None
+            before = self._usage_before.get(target.name)
+            replicas.append(assess_replica(seen, usage, before, direct, plan.thresholds))
+        further = [
+            DependencyAssessment(
+                seen.name, each.address, each.critical, _dependency(seen), tuple(seen.latencies_ms)
+            )
+            for each, seen in zip(plan.dependencies, dependencies)
+        ]
+        return assess_agent(replicas, further, direct, plan.thresholds)
+
+    def _direct(self, probe: DirectProbe) -> Indicator:
+        limit = self._plan.thresholds.of(probe.kind)
+        finding = probe.finding
+        if finding is None or finding.verdict is Verdict.HEALTHY:
+            return measured(probe.kind, probe.latencies_ms, limit, "direct")
+        return Indicator(
+            probe.kind,
+            limit,
+            tuple(probe.latencies_ms),
+            finding.verdict,
+            finding.said,
+            finding.reason,
+            finding.next_step,
+            "direct",
+        )
+
+
+def _dependency(seen: DependencyConversation) -> Finding:
+    """The worst of its samples; one that answered some of them is degraded, not down."""
+    if not seen.findings:
+        return Finding(Verdict.UNKNOWN, "was not asked in time", "Raise timeout_s", Reason.TIMEOUT)
+    verdict = worst(finding.verdict for finding in seen.findings)
+    finding = next(each for each in seen.findings if each.verdict is verdict)
+    if verdict is Verdict.DOWN and seen.latencies_ms:
+        return Finding(Verdict.DEGRADED, finding.said, finding.next_step, finding.reason)
+    return finding
+
+
+def health_info(params: Params, context: Context) -> Result:
+    """Probe, judge and report; with `require`, fail on a worse verdict than that.
+
+    The failure's reason is `failed_state` for a known fault, `unreachable` for unknown, and
+    `timeout` after waiting `wait_s` for it to get better; state and tables come with it.
+    """
+    plan = read_plan(params)
+    history = None
+    before: dict[str, UsageReading] = {}
+    if plan.state_store:
+        history = History(open_state_store(plan.state_store), plan.agent, plan.history_keep_days)
+        if any(target.usage for target in plan.targets):
+            before = history.usage_before(context.clock.now())
+    observer = Observer(plan, before, context)
+    agent = _look_until_met(plan, observer, context)
+    if not context.check_mode:
+        _keep(plan, agent, observer, history, context)
+    result = Result(
+        state=report.state(agent, plan.samples),
+        summary=report.summary(agent),
+        tables=report.tables(agent),
+    )
+    if not _is_met(plan, agent):
+        raise _unmet(plan, agent, result)
+    return result
+
+
+def _look_until_met(plan: Plan, observer: Observer, context: Context) -> AgentAssessment:
+    def look() -> AgentAssessment | None:
+        agent = observer.look()
+        context.progress.update(f"{plan.agent} is {agent.verdict.value}")
+        return agent if _is_met(plan, agent) else None
+
+    deadline = Deadline(context.clock, plan.wait_s)
+    agent = poll(look, deadline, context.clock, backoff(0.1, 1.5, 2.0))
+    return agent or observer.last or observer.look()
+
+
+def _is_met(plan: Plan, agent: AgentAssessment) -> bool:
+    return plan.require is None or agent.verdict in _ACCEPTED[plan.require]
+
+
+def _keep(
+    plan: Plan,
+    agent: AgentAssessment,
+    observer: Observer,
+    history: History | None,
+    context: Context,
+) -> None:
+    now = context.clock.now()
+    if history is not None:
+        history.append(record(agent, observer.replicas, now), now)
+    if plan.textfile:
+        write_textfile(plan.textfile, render(plan.agent, agent, now))
+
+
+def _unmet(plan: Plan, agent: AgentAssessment, result: Result) -> OperationError:
+    reason = Reason.FAILED_STATE if agent.verdict.is_bad else Reason.UNREACHABLE
+    waited = ""
+    if plan.wait_s:
+        reason, waited = Reason.TIMEOUT, f" within {plan.wait_s:g} s"
+    grounds = result.state["reasons"]
+    seen = f"it is {agent.verdict.value}"
+    if grounds:
+        seen += f": {grounds[0].rstrip('.')}"
+    wanted = plan.require.value if plan.require else ""
+    tables = [{"columns": table.columns, "rows": table.rows} for table in result.tables]
+    return OperationError(
+        reason,
+        f"find {plan.agent} {wanted}{waited}",
+        seen,
+        "See state.reasons, and the logs by agent_logs_info",
+        state=result.state,
+        summary=result.summary,
+        tables=tables,
+    )
+
+
+HEALTH_INFO = Operation("health_info", health_options(), health_info)

@@ -1,0 +1,268 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to probe and how, read from the options once and checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from ..core.errors import OperationError, Reason
+from ..core.operation import Params
+from ..core.redact import MASK
+from .curl_sender import Transport
+from .indicators import Thresholds
+from .postgres_probe import DatabaseServer
+from .redis_probe import CacheServer
+from .verdict import Verdict
+
+_AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+_MOST_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Target:
+    """One replica to probe.
+
+    `usage` holds a platform driver's Usage fields that are known; `not_running` is why its
+    platform says that it does not run.
+    """
+
+    name: str
+    url: str
+    usage: dict[str, Any] | None = None
+    not_running: str | None = None
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A further server that the agent needs; `address` is safe to show."""
+
+    name: str
+    url: str
+    address: str
+    is_tcp: bool
+    critical: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run of health_info, its options valid."""
+
+    agent: str
+    targets: tuple[Target, ...]
+    basic_path: str
+    detailed_path: str
+    database: DatabaseServer | None
+    cache: CacheServer | None
+    dependencies: tuple[Dependency, ...]
+    samples: int
+    interval_s: float
+    transport: Transport = field(repr=False)
+    thresholds: Thresholds
+    require: Verdict | None
+    wait_s: float
+    state_store: str | None
+    history_keep_days: int
+    textfile: str | None
+
+    @property
+    def pauses_s(self) -> float:
+        """How long one target's pauses between samples take together."""
+        return self.interval_s * (self.samples - 1)
+
+
+def read_plan(params: Params) -> Plan:
+    """The plan in the options; `invalid_input` names the first fault in them."""
+    targets = _targets(params["targets"])
+    dependencies = tuple(_dependency(each) for each in params["dependencies"])
+    if not (targets or dependencies or params["database"] or params["cache"]):
+        raise _invalid(
+            "targets",
+            "nothing was given to probe, and an empty list means nothing",
+            "Give targets, database, cache or dependencies; check that the agent has replicas",
+        )
+    _between("samples", params["samples"], 1, _MOST_SAMPLES)
+    _between("interval_s", params["interval_s"], 0, 3600)
+    _between("timeout_s", params["timeout_s"], 0.001, 3600)
+    _between("wait_s", params["wait_s"], 0, 86400)
+    _between("history_keep_days", params["history_keep_days"], 1, 3650)
+    if not _AGENT_NAME.fullmatch(params["agent"]):
+        raise _invalid("agent", f"{params['agent']!r} is no name", "Use letters, digits, . _ -")
+    return Plan(
+        agent=params["agent"],
+        targets=targets,
+        basic_path=_path("basic_path", params["basic_path"]),
+        detailed_path=_path("detailed_path", params["detailed_path"]),
+        database=_database(params["database"]),
+        cache=_cache(params["cache"]),
+        dependencies=dependencies,
+        samples=params["samples"],
+        interval_s=params["interval_s"],
+        transport=_transport(params),
+        thresholds=_thresholds(params["thresholds"]),
+        require=Verdict(params["require"]) if params["require"] else None,
+        wait_s=params["wait_s"],
+        state_store=params["state_store"],
+        history_keep_days=params["history_keep_days"],
+        textfile=params["textfile"],
+    )
+
+
+def _targets(options: list[dict[str, Any]]) -> tuple[Target, ...]:
+    targets = []
+    for option in options:
+        parts = _http_url("targets", option["url"])
+        if parts.query or parts.fragment:
+            raise _invalid(
+                "targets", f"{_shown(parts)} has a query or fragment", "Give the base address only"
+            )
+        url = option["url"].rstrip("/")
+        name = option["name"] or url.partition("://")[2]
+        targets.append(Target(name, url, _usage(option["usage"]), option["not_running"]))
+    [(twice, times)] = Counter(target.name for target in targets).most_common(1) or [("", 0)]
+    if times > 1:
+        raise _invalid("targets", f"two are named {twice!r}", "Give each a name of its own")
+    return tuple(targets)
+
+
+def _usage(option: dict[str, Any] | None) -> dict[str, Any] | None:
+    if option is None:
+        return None
+    for name, value in option.items():
+        if value is not None:
+            _between(f"usage {name}", value, 0, math.inf)
+    return option
+
+
+def _dependency(option: dict[str, Any]) -> Dependency:
+    name, critical = option["name"], option["critical"]
+    if option["url"]:
+        parts = _http_url("dependencies", option["url"])
+        return Dependency(name, option["url"], _shown(parts), False, critical)
+    host, port = option["host"], option["port"]
+    _check_host("dependencies", host, port)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Dependency(name, f"http://{address}/", address, True, critical)
+
+
+def _database(option: dict[str, Any] | None) -> DatabaseServer | None:
+    if option is None:
+        return None
+    if not option["host"].startswith("/"):  # a folder of Unix sockets otherwise
+        _check_host("database", option["host"], option["port"])
+    _check_file("database ca_file", option["ca_file"])
+    return DatabaseServer(**option)
+
+
+def _cache(option: dict[str, Any] | None) -> CacheServer | None:
+    if option is None:
+        return None
+    _check_host("cache", option["host"], option["port"])
+    _check_file("cache ca_file", option["ca_file"])
+    return CacheServer(**option)
+
+
+def _transport(params: Params) -> Transport:
+    for name in ("ca_file", "client_cert", "client_key"):
+        _check_file(name, params[name])
+    if params["client_key"] and not params["client_cert"]:
+        raise _invalid("client_key", "client_cert is not given", "Give both")
+    return Transport(
+        timeout_s=params["timeout_s"],
+        ca_file=params["ca_file"],
+        client_cert=params["client_cert"],
+        client_key=params["client_key"],
+        validate_certs=params["validate_certs"],
+        headers=_headers(params["headers"] or {}),
+    )
+
+
+def _headers(option: dict[str, Any]) -> tuple[str, ...]:
+    """Header lines; values are secrets and never shown."""
+    lines = []
+    for name, value in option.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise _invalid("headers", "a name has characters that HTTP forbids", "Check the names")
+        if not isinstance(value, (str, int)) or re.search(r"[\x00\r\n]", str(value)):
+            raise _invalid("headers", f"the value of {name} is not one line of text", "Check it")
+        lines.append(f"{name}: {value}")
+    return tuple(lines)
+
+
+def _thresholds(option: dict[str, float]) -> Thresholds:
+    for name, value in option.items():
+        if not math.isfinite(value) or value <= 0:
+            raise _invalid(
+                f"thresholds {name}", f"{value} is not a number above 0", "Give a positive number"
+            )
+    return Thresholds(**option)
+
+
+def _http_url(option: str, url: str) -> SplitResult:
+    """The URL's parts; what it may hold of secrets is not repeated in the error."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _invalid(option, f"a url is malformed: {error}", "Check it") from error
+    if parts.username is not None or parts.password is not None:
+        raise _invalid(
+            option,
+            f"{parts.scheme}://{MASK}@{parts.netloc.rpartition('@')[2]} has a user or password",
+            "Give credentials as headers",
+        )
+    if _NOT_IN_URL.search(url):
+        raise _invalid(option, f"{url!r} has spaces or control characters", "Check it")
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise _invalid(
+            option,
+            f"{_shown(parts) if parts.scheme else url!r} is not an http or https address",
+            "Give it as http://host:port",
+        )
+    return parts
+
+
+def _shown(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _path(option: str, path: str) -> str:
+    if not path.startswith("/") or _NOT_IN_URL.search(path):
+        raise _invalid(option, f"{path!r} is no absolute path", "Start it with / and quote spaces")
+    return path
+
+
+def _check_host(option: str, host: str, port: int) -> None:
+    if _NOT_IN_URL.search(host) or any(each in host for each in "/@?#"):
+        raise _invalid(option, f"{host!r} is no host name", "Give a name or an address")
+    _between(f"{option} port", port, 1, 65535)
+
+
+def _check_file(option: str, path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise _invalid(
+            option, f"{path}: {error.strerror}", "Give a file that can be read"
+        ) from error
+
+
+def _between(option: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # also refuses nan
+        bounds = f"between {least:g} and {most:g}" if math.isfinite(most) else f"{least:g} or more"
+        raise _invalid(option, f"{value} is not {bounds}", "Give a number in that range")
+
+
+def _invalid(option: str, seen: str, next_step: str) -> OperationError:
+    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)

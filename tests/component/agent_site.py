@@ -1,0 +1,72 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real agent's inventory and home, operated by playbooks, for tests and the benchmark."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+from tests.component.playbook_run import CHECKOUT, Run, run_playbook
+from tests.component.process_platform import reserve_ports
+
+AGENT_SOURCE = CHECKOUT / "demo" / "agent"
+PLANTED_SECRET = "planted-secret-7319"
+
+
+class Site:
+    """One agent's inventory and home, in a folder of its own."""
+
+    def __init__(self, folder: Path, stack: dict) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.port, self._reservation = reserve_ports(2)
+        self.inventory = folder / "inventory.yml"
+        self.inventory.write_text(json.dumps(self._inventory(stack)))
+
+    def close(self) -> None:
+        self._reservation.close()
+
+    def _inventory(self, stack: dict) -> dict:
+        postgres, redis = stack["postgres"], stack["redis"]
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "cost_agent_home": str(self.home),
+            "cost_agent_state_store": f"file://{self.folder}/state",
+            "cost_agent_replicas": 2,
+            "cost_agent_host": "127.0.0.1",
+            "cost_agent_port": self.port,
+            "cost_agent_environment": {
+                "PGHOST": postgres["host"],
+                "PGPORT": postgres["port"],
+                "PGUSER": postgres["user"],
+                "PGDATABASE": postgres["database"],
+                "DATABASE_PASSWORD_FILE": postgres["password_file"],
+                "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
+                "REDIS_PASSWORD_FILE": redis["password_file"],
+            },
+            "cost_agent_environment_secrets": {"API_TOKEN": PLANTED_SECRET},
+        }
+        host = {"agent-under-test": variables}
+        return {"all": {"children": {"cost_agent": {"hosts": host}}}}
+
+    def play(self, playbook: str, *options: str, **environment: str) -> Run:
+        return run_playbook(
+            playbook, self.inventory, self.folder, *options, environment=environment
+        )
+
+    def deploy(self, release: str, source: Path = AGENT_SOURCE, *options: str) -> Run:
+        return self.play("deploy", *variables(release, source), *options)
+
+    def served_release(self, replica: int = 0) -> str:
+        """What a replica answers when it is asked from outside."""
+        url = f"http://127.0.0.1:{self.port + replica}/api/v1/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)["release"]
+
+
+def variables(release: str, source: Path) -> list[str]:
+    text = {"cost_agent_release": release, "cost_agent_release_source": str(source)}
+    return ["-e", json.dumps(text)]

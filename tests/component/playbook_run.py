@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks run as an operator runs them, with every task's result kept for a look."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIXTURES = CHECKOUT / "tests" / "fixtures"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a playbook ended: its exit code, what it printed, and every task's result."""
+
+    code: int
+    output: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def result_of(self, action: str) -> dict[str, Any]:
+        """The last result of a module of this collection."""
+        name = f"optiinfra.cost_agent.{action}"
+        return [r["result"] for r in self.results if r["action"] == name][-1]
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of the tasks that changed something, without their role's."""
+        changed = [r["task"] for r in self.results if r["result"].get("changed")]
+        return [task.rpartition(" : ")[2] for task in changed]
+
+
+def run_playbook(
+    playbook: Path | str,
+    inventory: Path | str,
+    scratch: Path,
+    *options: str,
+    environment: dict[str, str] | None = None,
+) -> Run:
+    """Run a playbook with this interpreter's ansible-playbook and record its results."""
+    record = scratch / "results.jsonl"
+    record.unlink(missing_ok=True)
+    path = CHECKOUT / "playbooks" / f"{playbook}.yml" if isinstance(playbook, str) else playbook
+    finished = subprocess.run(
+        [ansible("ansible-playbook"), str(path), "-i", str(inventory), *options],
+        env=ansible_environment(record) | (environment or {}),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    lines = record.read_text().splitlines() if record.exists() else []
+    return Run(finished.returncode, finished.stdout, [json.loads(line) for line in lines])
+
+
+def ansible(program: str) -> str:
+    return str(Path(sys.executable).parent / program)
+
+
+def ansible_environment(record: Path) -> dict[str, str]:
+    """This environment with the checkout's configuration and the recording callback."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {
+        "PATH": path,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT}/.venv/collections:{FIXTURES}/collections",
+        "ANSIBLE_CALLBACK_PLUGINS": str(FIXTURES / "callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "record",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "RECORD_FILE": str(record),
+    }

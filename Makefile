@@ -53,7 +53,7 @@ bench-health: $(DEV) ## Measure the health sweep against the figures in the READ
 
 .PHONY: test test-unit test-component test-versions lint
 test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
-	@pytest --cov $(PYTEST_ARGS)
+	@pytest --cov --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 	@scripts/lint.sh
 
 test-unit: $(DEV) ## Unit tests only

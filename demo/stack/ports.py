@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 def free_ports(count: int) -> list[int]:
     """`count` different ports that nobody listens on, chosen by the kernel."""
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        sockets = [held.enter_context(socket.socket()) for _each in range(count)]
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return [each.getsockname()[1] for each in sockets]

@@ -125,7 +125,7 @@ class S3(Server):
             for rack in center.get("Racks") or ()
             for node in rack.get("DataNodes") or ()
         ]
-        on_disk = sum(1 for _ in (self.folder / "data").glob("*.dat"))
+        on_disk = sum(1 for _volume in (self.folder / "data").glob("*.dat"))
         return bool(nodes) and sum(node.get("Volumes", 0) for node in nodes) >= on_disk
 
     def clean_up(self) -> None:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import AGENT_INFO
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_info import (
+    AGENT_INFO,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.engine_action import EngineAction
 
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import PREFLIGHT_INFO
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.preflight_info import (
+    PREFLIGHT_INFO,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.engine_action import EngineAction
 
 

@@ -24,7 +24,7 @@ description:
   - A failure shows everything in its result that has content, without C(-v) too.
 notes:
   - O(display_skipped_hosts), O(check_mode_markers) and, where it exists,
-    O(display_included_hosts) count with C(-v) only.
+    C(display_included_hosts) count with C(-v) only.
 requirements:
   - Set as stdout callback in the configuration.
 extends_documentation_fragment:

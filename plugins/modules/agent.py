@@ -137,9 +137,14 @@ state:
     intent:
       description:
         - What was asked for last, null before the first start. C(state) is V(started) or
-          V(stopped), C(replicas) the count, C(since) in seconds since the epoch.
+          V(stopped), C(replicas) the count, C(since) in seconds since the epoch, C(names) the
+          replicas that shall run.
       type: dict
-      sample: {"state": "started", "replicas": 3, "since": 1737590400.0}
+      sample:
+        state: started
+        replicas: 1
+        since: 1737590400.0
+        names: [cost-agent-8001]
     replicas:
       description: Every replica that there is, in the order of their ports.
       type: list
@@ -217,7 +222,7 @@ log_tail:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import (
     AGENT as OPERATION,
 )
 

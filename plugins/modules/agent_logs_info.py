@@ -76,7 +76,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_logs import (
     AGENT_LOGS_INFO as OPERATION,
 )
 

@@ -157,7 +157,7 @@ log_tail:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
     AGENT_RELEASE as OPERATION,
 )
 

@@ -89,7 +89,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
     AGENT_ROLLBACK as OPERATION,
 )
 

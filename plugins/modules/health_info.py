@@ -375,7 +375,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.health_info import (
     HEALTH_INFO as OPERATION,
 )
 

@@ -26,6 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # run as a script: the checkout's own packages come from there
+
+from demo.stack import Stack  # noqa: E402
+from tests.component.agent_site import AGENT_SOURCE, Site  # noqa: E402
+
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 TARGETS = 1000
 HANGING = 50
@@ -110,7 +115,7 @@ class Bench:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            _, status, usage = os.wait4(process.pid, 0)
+            _pid, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
@@ -118,12 +123,14 @@ class Bench:
                 raise SystemExit(f"{playbook.name} failed:\n{output.read()[-4000:]}")
         return Run(seconds, usage.ru_maxrss / 1024, self._api_p95_ms())
 
-    def beside_empty(self, playbook: Path, repeats: int = REPEATS) -> tuple[Run, Run]:
+    def beside_empty(
+        self, playbook: Path, repeats: int = REPEATS, options: tuple[str, ...] = ()
+    ) -> tuple[Run, Run]:
         """The empty play and this one, run in turn so that they share the weather.
 
         The shortest time of each counts, because other work on the machine only adds to it.
         """
-        pairs = [(self.run(self.empty), self.run(playbook)) for _ in range(repeats)]
+        pairs = [(self.run(self.empty), self.run(playbook, *options)) for _turn in range(repeats)]
         return tuple(  # type: ignore[return-value]
             Run(
                 min(run.seconds for run in side),
@@ -148,16 +155,31 @@ class Bench:
 
 
 def one_agent(bench: Bench) -> Iterator[Figure]:
-    """health for one agent against an empty play."""
-    empty, health = bench.beside_empty(bench.health("one", bench.fleet(1), samples=1))
+    """health.yml for one real agent, on its real database and cache, against an empty play."""
+    stack = Stack(bench.folder / "stack")
+    (bench.folder / "site").mkdir()
+    try:
+        site = Site(bench.folder / "site", stack.up(only=["postgres", "redis"]))
+        one_replica = ("-e", "cost_agent_replicas=1")
+        deployed = site.deploy("1.4.1", AGENT_SOURCE, *one_replica)
+        if deployed.code:
+            raise SystemExit(f"deploy.yml failed:\n{deployed.output}")
+        options = ("-i", str(site.inventory), "-e", "cost_agent_health_samples=1")
+        options += ("-e", "cost_agent_health_require=")
+        empty, health = bench.beside_empty(ROOT / "playbooks" / "health.yml", options=options)
+        site.play("stop")
+        site.close()
+    finally:
+        stack.down(purge=True)
     yield Figure("empty play", f"{empty.seconds:.2f} s")
+    yield Figure("health.yml, one agent, 1 sample", f"{health.seconds:.2f} s")
     ratio = health.seconds / empty.seconds
-    yield at_most("one agent, 1 sample, / empty play", ratio, 1.5, "x")
+    yield at_most("health.yml / empty play", ratio, 1.5, "x")
 
 
 def sweep(bench: Bench) -> Iterator[Figure]:
     """1,000 targets in one task, against looped uri, threads and one target alone."""
-    _, alone = bench.beside_empty(bench.health("alone", bench.fleet(1), samples=200))
+    _empty, alone = bench.beside_empty(bench.health("alone", bench.fleet(1), samples=200))
     yield Figure("one target alone, 200 samples, p95", f"{alone.p95_ms:.2f} ms")
 
     empty, whole = bench.beside_empty(bench.health("sweep", bench.fleet(TARGETS), samples=SAMPLES))
@@ -236,7 +258,7 @@ def two_ways(bench: Bench) -> Iterator[Figure]:
     """20 hosts with 10 tasks, in the controller's process and as modules."""
     tasks = [
         {"name": "Look", "optiinfra.cost_agent.agent_info": {"home": str(bench.folder / "none")}}
-        for _ in range(TASKS)
+        for _task in range(TASKS)
     ]
     playbook = bench.play("ways", tasks, hosts="all")
     controller = bench.run(playbook, "-i", str(inventory(bench, "controller", sys.executable)))
@@ -292,7 +314,7 @@ def show(figure: Figure) -> None:
 def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
-    one, five, _ = os.getloadavg()
+    one, five, _fifteen = os.getloadavg()
     sys.stdout.write(f"{os.cpu_count()} cores, load {one:.1f} {five:.1f} before the start\n")
     kept = True
     with tempfile.TemporaryDirectory() as folder, target_server() as port:

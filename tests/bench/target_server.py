@@ -32,7 +32,7 @@ def serve(listener: socket.socket) -> None:
     epoll = select.epoll()
     epoll.register(listener, select.EPOLLIN)
     while True:
-        for descriptor, _ in epoll.poll():
+        for descriptor, _events in epoll.poll():
             if descriptor == listener.fileno():
                 accept(listener, epoll, connections, hanging)
                 continue
@@ -57,7 +57,7 @@ def accept(
 ) -> None:
     while True:
         try:
-            connection, _ = listener.accept()
+            connection, _address = listener.accept()
         except BlockingIOError:
             return
         connection.setblocking(False)

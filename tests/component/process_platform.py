@@ -25,10 +25,16 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
     Operation,
     execute,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import (
     AGENT,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_info import (
     AGENT_INFO,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_logs import (
     AGENT_LOGS_INFO,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.preflight_info import (
     PREFLIGHT_INFO,
 )
 

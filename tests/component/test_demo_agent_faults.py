@@ -50,7 +50,7 @@ def test_slow_fault_delays_every_answer(agent: Replica) -> None:
 
 def test_error_fault_fails_exactly_its_share(agent: Replica) -> None:
     agent.request("POST", "/api/v1/faults", {"error_rate": 0.25})
-    statuses = [agent.get("/api/v1/health").status for _ in range(20)]
+    statuses = [agent.get("/api/v1/health").status for _request in range(20)]
     assert statuses.count(500) == 5
 
 

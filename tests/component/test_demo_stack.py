@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -151,12 +152,11 @@ def test_secrets_are_private_and_in_no_argument_list(stack: Stack) -> None:
 
 
 def test_servers_listen_on_loopback_only(stack: Stack) -> None:
-    inodes = {
-        os.readlink(descriptor).removeprefix("socket:[").removesuffix("]")
-        for pid in pids(stack).values()
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        if os.readlink(descriptor).startswith("socket:[")
-    }
+    inodes = set()
+    for pid in pids(stack).values():
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                inodes.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
     rows = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -265,7 +265,7 @@ def test_interrupted_up_is_completed_by_the_next_up(database_stack: Stack) -> No
 
 
 def test_two_ups_at_once_start_one_stack(database_stack: Stack) -> None:
-    both = [start_up("redis", database_stack.home) for _ in range(2)]
+    both = [start_up("redis", database_stack.home) for _each in range(2)]
     outputs = [process.communicate(timeout=30)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted("already up" in output for output in outputs) == [False, True]

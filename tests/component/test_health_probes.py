@@ -19,12 +19,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import trustme
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.context import Context
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operation import execute
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import HEALTH_INFO
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.health_info import (
+    HEALTH_INFO,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 0.5
@@ -127,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
     def _pour(self, part: bytes) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            for _ in range(1_000_000_000 // len(part)):
+            for _part in range(1_000_000_000 // len(part)):
                 self.wfile.write(part)
                 self.server.poured += len(part)
 
@@ -202,11 +205,11 @@ def test_a_healthy_replica_is_measured_over_one_connection(server, url):
     assert state["replicas"][0]["release"] == "1.4.2"
     assert state["indicators"]["database"]["p95"] == 0.8
     assert 0 < state["indicators"]["api"]["p95"] < 100
-    assert [path for path, _, _ in server.seen] == [
+    assert [path for path, _headers, _address in server.seen] == [
         "/healthy/api/v1/health",
         "/healthy/api/v1/health/detailed",
     ] * 3
-    assert len({address for _, _, address in server.seen}) == 1
+    assert len({address for _path, _headers, address in server.seen}) == 1
 
 
 @pytest.mark.parametrize(
@@ -265,7 +268,7 @@ def test_a_listener_that_accepts_nothing_more_is_unknown():
         listener = held.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(4):
+        for _filler in range(4):
             filler = held.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
@@ -282,7 +285,9 @@ def test_headers_go_to_targets_and_not_to_dependencies(server, url):
         headers={"Authorization": "Bearer hunter22"},
         dependencies=[{"name": "d", "url": url("html")}],
     )
-    sent = {path.split("/")[1]: headers.get("Authorization") for path, headers, _ in server.seen}
+    sent = {
+        path.split("/")[1]: headers.get("Authorization") for path, headers, _address in server.seen
+    }
     assert sent == {"healthy": "Bearer hunter22", "html": None}
     assert outcome["state"]["dependencies"][0]["verdict"] == "healthy"
     assert "hunter22" not in json.dumps(outcome)
@@ -464,6 +469,38 @@ def test_a_server_that_accepts_and_stays_silent_ends_at_the_timeout(option):
     assert (direct["verdict"], direct["reason"]) == ("unknown", "timeout")
 
 
+@pytest.mark.parametrize("option", ["database", "cache"])
+def test_a_server_whose_name_does_not_resolve_is_unknown(option):
+    outcome = health_info(timeout_s=2, **{option: {"host": "no-such-host.invalid"}})
+    assert outcome["duration"] < 3
+    direct = outcome["state"]["direct"][option]
+    assert direct["verdict"] == "unknown"
+    assert direct["reason"] in ("unreachable", "timeout")  # the latter where DNS is silent
+    assert outcome["state"]["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("option", "resolving"),
+    [("database", (psycopg2, "connect")), ("cache", (socket, "getaddrinfo"))],
+)
+def test_silent_dns_ends_at_the_timeout(monkeypatch, option, resolving):
+    """Resolving heeds no timeout in either library, so its thread is left behind."""
+    released = threading.Event()
+
+    def resolve(*arguments: object, **options: object) -> None:
+        released.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(*resolving, resolve)
+    try:
+        outcome = health_info(timeout_s=0.3, **{option: {"host": "server.example"}})
+    finally:
+        released.set()
+    assert outcome["duration"] < 1.5
+    direct = outcome["state"]["direct"][option]
+    assert (direct["verdict"], direct["reason"]) == ("unknown", "timeout")
+
+
 # --- the observer itself ------------------------------------------------------------------------
 
 OBSERVER = """
@@ -485,7 +522,7 @@ def test_a_signal_ends_it_cleanly(server, url):
         while not server.seen and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(observer.pid, signal.SIGTERM)
-        output, _ = observer.communicate(timeout=10)
+        output, _errors = observer.communicate(timeout=10)
     finally:
         observer.kill()
         observer.wait()

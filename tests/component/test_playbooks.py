@@ -18,6 +18,7 @@ import pytest
 
 from tests.component.agent_site import AGENT_SOURCE, PLANTED_SECRET, Site, variables
 from tests.component.playbook_run import CHECKOUT, ansible, ansible_environment
+from tests.component.test_two_ways import comparable
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,55 @@ def test_a_broken_release_is_rolled_back_and_both_reasons_are_told(deployed):
     assert "the price list is missing" in run.output
     assert "1.4.1 was brought back and is healthy" in " ".join(run.output.split())
     assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
+
+
+@pytest.mark.parametrize(
+    ("release", "path", "module", "seen"),
+    [
+        ("1.6.0", "/api/v1/ready", "agent", "HTTP 503"),
+        ("1.7.0", "/api/v1/health", "health_info", "says 'unhealthy'"),
+    ],
+    ids=["never ready", "never healthy"],
+)
+def test_a_release_whose_health_never_comes_is_rolled_back(deployed, release, path, module, seen):
+    limits = {
+        "cost_agent_timeout_s": 8,
+        "cost_agent_stop_grace_s": 5,
+        "cost_agent_health_wait_s": 2,
+    }
+    second = pid_file(deployed, 1).read_text()
+    source = refusing(deployed.folder, path)
+    run = deployed.deploy(release, source, "-e", json.dumps(limits))
+    assert run.code == 2
+    failures = [r["result"] for r in run.results if r["status"] == "failed"]
+    failed = next(r for r in failures if "reason" in r)
+    assert failed["reason"] == "timeout"
+    assert seen in failed["msg"]
+    assert "1.4.1 was brought back and is healthy" in " ".join(run.output.split())
+    assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
+    if module == "agent":  # what still served was never touched
+        assert pid_file(deployed, 1).read_text() == second
+
+
+def pid_file(site: Site, replica: int) -> Path:
+    return site.home / "run" / f"cost-agent-{site.port + replica}.pid"
+
+
+def refusing(folder: Path, path: str) -> Path:
+    """The agent's source, which always says on this path that it is unhealthy."""
+    source = folder / "refusing"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(AGENT_SOURCE, source)
+    with (source / "src" / "main.py").open("a") as main:
+        main.write(f"""
+
+@app.middleware("http")
+async def refuse(request, call_next):
+    if request.url.path == {path!r}:
+        return JSONResponse({{"status": "unhealthy"}}, status_code=503)
+    return await call_next(request)
+""")
+    return source
 
 
 def test_a_stopped_agent_is_not_down(deployed):
@@ -165,47 +215,82 @@ def test_no_secret_leaves_the_deploy(deployed):
             assert PLANTED_SECRET.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        "cost_agent_replicas=2 cost_agent_timeout_s=60 cost_agent_release_source=",
-        '{"cost_agent_replicas": 2, "cost_agent_timeout_s": 60, "cost_agent_release_source": null}',
-        "@survey",
-    ],
-    ids=["cli", "json", "survey"],
-)
-def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path, extra):
-    if extra == "@survey":
-        survey = tmp_path / "survey.yml"
-        survey.write_text(
-            "!unsafe 'cost_agent_replicas': !unsafe '2'\n"
-            "!unsafe 'cost_agent_timeout_s': !unsafe '60'\n"
-            "!unsafe 'cost_agent_release_source': !unsafe ''\n"
-        )
-        extra = f"@{survey}"
-    run = deployed.play("start", "-e", extra)
-    assert (run.code, run.changed) == (0, []), run.output
-    assert run.result_of("agent")["summary"].startswith("2 of 2 ready")
+def survey(value: object) -> str:
+    """An answer of an AWX survey: text that was typed in, marked as not to be trusted."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "!unsafe '{}'".format(text.replace("'", "''"))
+
+
+VARIABLES = {
+    "cost_agent_replicas": 2,
+    "cost_agent_timeout_s": 60,
+    "cost_agent_memory_limit_mb": 4096,
+    "cost_agent_release_source": "",
+    "cost_agent_health_samples": 2,
+    "cost_agent_health_interval_s": 0.05,
+    "cost_agent_health_validate_certs": False,
+    "cost_agent_health_ca_file": "",
+    "cost_agent_health_thresholds": {"api_ms": 5000, "cpu_percent": 5000, "cache_ms": ""},
+    "cost_agent_environment": {},
+}
+
+
+def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path):
+    given = {**VARIABLES}
+    own = {"name": "self", "host": "127.0.0.1", "port": deployed.port, "critical": True}
+    given["cost_agent_health_dependencies"] = [own]
+    texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in given.items()}
+    answers = tmp_path / "survey.yml"
+    answers.write_text("".join(f"!unsafe '{name}': {survey(v)}\n" for name, v in given.items()))
+    assert deployed.play("start", "-e", json.dumps(given)).code == 0
+    seen = {}
+    for way, extra in (
+        ("cli", " ".join(f"{name}='{text}'" for name, text in texts.items())),
+        ("json", json.dumps(given)),
+        ("survey", f"@{answers}"),
+    ):
+        run = deployed.play("start", "-e", extra)
+        assert (run.code, run.changed) == (0, []), run.output
+        modules = ("agent", "agent_info", "health_info")
+        seen[way] = {name: comparable(run.result_of(name), []) for name in modules}
+    assert seen["json"]["health_info"]["state"]["dependencies"][0]["verdict"] == "healthy"
+    assert seen["cli"] == seen["json"]
+    assert seen["survey"] == seen["json"]
 
 
 @pytest.mark.parametrize(
-    ("extra", "words"),
+    ("playbook", "module", "extra", "words"),
     [
-        ("cost_agent_replicas=-1", "replicas"),
-        ("cost_agent_port=70000", "port"),
-        ("cost_agent_port=http", "port"),
-        ("cost_agent_timeout_s=soon", "timeout_s"),
+        ("restart", "agent", "cost_agent_replicas=-1", "replicas"),
+        ("restart", "agent", "cost_agent_port=70000", "port"),
+        ("restart", "agent", "cost_agent_port=http", "port"),
+        ("restart", "agent", "cost_agent_timeout_s=soon", "timeout_s"),
+        ("restart", "agent", "cost_agent_platform=mainframe", "platform"),
+        ("restart", "agent", "cost_agent_environment=text", "environment"),
+        ("health", "agent_info", "cost_agent_state_store=ftp://nowhere", "ftp://nowhere"),
+        ("health", "health_info", '{"cost_agent_health_thresholds": {"api_ms": "fast"}}', "api_ms"),
+        ("health", "health_info", "cost_agent_health_require=perfect", "require"),
+        ("logs", "agent_logs_info", "cost_agent_log_since=yesterday", "since"),
+        ("rollback", "agent_rollback", "cost_agent_rollback_to=../x", "../x"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_touched(deployed, extra, words):
-    run = deployed.play("restart", "-e", extra)
+def test_bad_input_is_refused_before_anything_is_touched(deployed, playbook, module, extra, words):
+    run = deployed.play(playbook, "-e", extra)
     assert run.code == 2
-    assert run.result_of("agent")["reason"] == "invalid_input"
-    assert words in run.result_of("agent")["msg"]
+    assert run.changed == []
+    assert run.result_of(module)["reason"] == "invalid_input"
+    assert words in run.result_of(module)["msg"]
+    assert "Traceback" not in run.output
 
 
-@pytest.mark.parametrize("options", [["-i", "nowhere,"], ["--limit", "localhost"]])
-def test_a_run_that_reaches_no_host_fails(site, options):
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-i", "nowhere,"], "Put the agent's hosts into that group"),
+        (["--limit", "localhost"], "--limit"),
+    ],
+)
+def test_a_run_that_reaches_no_host_fails(site, options, words):
     inventory = ["-i", "/dev/null"] if options[0] == "-i" else ["-i", str(site.inventory)]
     finished = subprocess.run(
         [ansible("ansible-playbook"), str(CHECKOUT / "playbooks/health.yml"), *inventory, *options],
@@ -217,6 +302,8 @@ def test_a_run_that_reaches_no_host_fails(site, options):
         check=False,
     )
     assert finished.returncode != 0, finished.stdout
+    told = " ".join((finished.stdout + finished.stderr).split())
+    assert words in told
 
 
 def test_the_default_callback_tells_the_same(deployed):

@@ -26,11 +26,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock im
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.context import Context
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operation import execute
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.progress import Progress
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
+    AGENT_RELEASE,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
     release_install,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.release_operations import (  # noqa: E501
-    AGENT_RELEASE,
 )
 
 INSTALLERS = ["uv", "pip"]
@@ -151,7 +151,7 @@ def succeeded(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=60)
+    output, _errors = process.communicate(timeout=60)
     return dict(json.loads(output))
 
 

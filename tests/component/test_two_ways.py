@@ -46,23 +46,42 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("agent_release", {**PLATFORM, "release": "2.0.0", "source": "{{ source }}/2"}),
     ("agent_rollback", PLATFORM),
     ("agent", {**AGENT, "state": "stopped"}),
-    # refused
+    # refused, for REFUSALS
     ("agent", {**AGENT, "replicas": "-1"}),
     ("agent", {**AGENT, "state": "paused"}),
+    ("agent", {**AGENT, "port": "-1"}),
     ("agent_release", {**PLATFORM, "release": "../x"}),
     ("agent_rollback", {**PLATFORM, "to": "9.9.9"}),
     ("health_info", {"targets": [{"url": "not a url"}]}),
+    ("health_info", {"targets": []}),
+    ("health_info", {"targets": TARGETS, "thresholds": {"api_ms": "fast"}}),
+    ("health_info", {"targets": TARGETS, "thresholds": {"cpu_percent": ".nan"}}),
     ("agent_logs_info", {**PLATFORM, "since": "yesterday"}),
     ("preflight_info", {**PLATFORM, "port": "70000"}),
     ("agent_info", {**PLATFORM, "name": "Not A Name"}),
 ]
+REFUSALS = {
+    10: ("invalid_input", "replicas"),
+    11: ("invalid_input", "value of state must be one of"),
+    12: ("invalid_input", "port"),
+    13: ("invalid_input", "../x"),
+    14: ("precondition", "9.9.9"),
+    15: ("invalid_input", "not a url"),
+    16: ("invalid_input", "an empty list means nothing"),
+    17: ("invalid_input", "api_ms"),
+    18: ("invalid_input", "cpu_percent"),
+    19: ("invalid_input", "yesterday"),
+    20: ("invalid_input", "port"),
+    21: ("invalid_input", "Not A Name"),
+}
 MODES = ("check", "real", "again")
 MODULES = sorted(p.stem for p in (CHECKOUT / "plugins" / "modules").glob("[!_]*.py"))
 
 # What differs between any two runs, whichever the way in.
 VOLATILE_KEYS = {
     "duration", "pid", "started_at", "installed_at", "good_at", "since", "uptime_s",
-    "cpu_seconds", "memory_bytes", "memory_limit_bytes", "p50", "p95", "connect_ms", "time",
+    "cpu_seconds", "cpu_percent", "cpu_window_s", "memory_bytes",
+    "memory_limit_bytes", "p50", "p95", "connect_ms", "time",
 }  # fmt: skip
 VOLATILE_TEXT = re.compile(r"\bpid \d+|\b\d+(\.\d+)? ?(s|ms|MB|%)(?!\w)|\d{4}-\d\d-\d\dT[\d:.+]+Z?")
 
@@ -145,11 +164,13 @@ def comparable(value: Any, own: list[str], key: str = "") -> Any:
 
 
 def test_every_module_is_taken_both_ways():
-    assert sorted({module for module, _ in STEPS}) == MODULES
+    assert sorted({module for module, _arguments in STEPS}) == MODULES
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("number", "module"), [(n, module) for n, (module, _) in enumerate(STEPS)])
+@pytest.mark.parametrize(
+    ("number", "module"), [(n, module) for n, (module, _arguments) in enumerate(STEPS)]
+)
 def test_the_ways_agree(twins, number, module, mode):
     task = f"{number} {mode}"
     assert seen(twins, "controller", task) == seen(twins, "shipped", task)
@@ -163,11 +184,19 @@ def test_check_mode_foretells_and_a_second_run_changes_nothing(twins, number):
     assert not again["changed"]
 
 
-@pytest.mark.parametrize("number", range(10, len(STEPS)))
-def test_what_is_refused_has_its_reason(twins, number):
-    result = seen(twins, "controller", f"{number} real")
-    assert result["status"] == "failed"
-    assert result["reason"] in ("invalid_input", "precondition")
+def test_every_refusal_is_foreseen():
+    assert list(REFUSALS) == list(range(10, len(STEPS)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("number", REFUSALS)
+def test_what_is_refused_has_its_reason_and_a_next_step(twins, number, mode):
+    reason, words = REFUSALS[number]
+    result = seen(twins, "controller", f"{number} {mode}")
+    assert (result["status"], result["changed"]) == ("failed", False)
+    assert (result["reason"], words in result["msg"]) == (reason, True), result["msg"]
+    assert result["msg"].startswith("Failed to ")
+    assert result["msg"].count(". ") >= 1, "a next step follows"
 
 
 def test_no_secret_is_printed(twins):

@@ -101,8 +101,9 @@ def _redis_url(environment: Mapping[str, str]) -> str:
     return text
 
 
-def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings() -> Settings:
     """Settings of this process; ends it with a message when a value is unusable."""
+    environment = os.environ
     return Settings(
         release=environment.get("RELEASE_ID") or "dev",
         log_level=(environment.get("LOG_LEVEL") or "INFO").upper(),

@@ -15,6 +15,8 @@ from .errors import OperationError, Reason
 
 Spec = dict[str, dict[str, Any]]
 
+_NO_INTEGERS = ("inf", "infinity", "nan")
+
 
 def normalise(arguments: dict[str, Any], spec: Spec) -> dict[str, Any]:
     """Plain JSON values without unset options; nested suboptions included.
@@ -36,22 +38,40 @@ def _options(arguments: dict[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any, option: dict[str, Any]) -> Any:
+    kind = option.get("type", "str")
+    if kind == "str":
+        return _text(name, value)
+    if isinstance(value, str):
+        value = _parsed(value.strip(), kind)
+    if kind == "int" and str(value).lstrip("+-").lower() in _NO_INTEGERS:
+        raise _unreadable(name, f"{value} is no whole number", "Give digits")
     suboptions = option.get("options")
+    if kind == "dict" and not isinstance(value, (dict, str)):
+        raise _unreadable(name, f"{value!r} is no dictionary", "Give names and values")
     if suboptions and isinstance(value, dict):
         return _options(value, suboptions)
     if suboptions and isinstance(value, list):
-        return [_options(v, suboptions) if isinstance(v, dict) else v for v in value]
-    if isinstance(value, str) and option.get("type", "str") != "str":
-        return _parsed(value.strip(), option["type"])
-    if option.get("type", "str") == "str" and isinstance(value, (bool, float)):
-        raise OperationError(
-            Reason.INVALID_INPUT,
-            f"read option {name}",
-            f"it arrived as the {type(value).__name__} {json.dumps(value)}, "
-            "so its text as written is lost",
-            "Quote it, or use text that YAML does not read as a number, date or yes/no",
-        )
+        return [_element(name, item, suboptions) for item in value]
     return value
+
+
+def _text(name: str, value: Any) -> Any:
+    if not isinstance(value, (bool, float)):
+        return value
+    raise _unreadable(
+        name,
+        f"it arrived as the {type(value).__name__} {json.dumps(value)}, "
+        "so its text as written is lost",
+        "Quote it, or use text that YAML does not read as a number, date or yes/no",
+    )
+
+
+def _element(name: str, item: Any, suboptions: Spec) -> Any:
+    if isinstance(item, dict):
+        return _options(item, suboptions)
+    if isinstance(item, str):  # "a=1, b=2", which the argument spec takes apart
+        return item
+    raise _unreadable(name, f"its element {item!r} is no dictionary", "Give names and values")
 
 
 def _parsed(text: str, kind: str) -> Any:
@@ -63,3 +83,7 @@ def _parsed(text: str, kind: str) -> Any:
         except ValueError:
             return text
     return text
+
+
+def _unreadable(name: str, seen: str, next_step: str) -> OperationError:
+    return OperationError(Reason.INVALID_INPUT, f"read option {name}", seen, next_step)

@@ -56,14 +56,15 @@ class StateStore(Protocol):
 def open_state_store(url: str) -> StateStore:
     """The store at `url`; `invalid_input` unless it is `file:///folder`."""
     parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+    folder = unquote(parts.path)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/") or "\0" in folder:
         raise OperationError(
             Reason.INVALID_INPUT,
             "open the state store",
             f"{url!r} is not of the form file:///folder",
             "Give an absolute folder, for example file:///var/lib/cost-agent/state",
         )
-    return FileStateStore(Path(unquote(parts.path)))
+    return FileStateStore(Path(folder))
 
 
 class FileStateStore:

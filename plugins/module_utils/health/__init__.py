@@ -1,10 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Health: probes -> samples -> indicators -> verdict."""
+"""Health: probes -> samples -> indicators -> verdict.
 
-from __future__ import annotations
-
-from .observe import HEALTH_INFO
-from .verdict import Verdict
-
-__all__ = ["HEALTH_INFO", "Verdict"]
+Other areas may use the names that are imported here; today none does.
+"""

@@ -193,7 +193,7 @@ class DependencyConversation:
             finding = Finding(Verdict.HEALTHY, "accepts connections")
             latency_ms = exchange.connect_ms
         else:
-            finding, _ = judge(exchange, any_body=True)
+            finding = judge(exchange, any_body=True).finding
             latency_ms = exchange.latency_ms
         self.findings.append(finding)
         if finding.verdict is Verdict.HEALTHY:

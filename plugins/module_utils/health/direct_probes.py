@@ -11,8 +11,9 @@ from typing import Any, Callable
 from ..core.clock import Clock
 from ..core.deadline import Deadline
 from ..core.errors import OperationError, Reason
-from .postgres_probe import DatabaseServer, ask_database
-from .redis_probe import CacheServer, ask_cache
+from .plan import CacheServer, DatabaseServer
+from .postgres_probe import ask_database
+from .redis_probe import ask_cache
 from .report_body import CACHE, DATABASE
 from .round_trips import DirectProbe, Sampling, too_late
 
@@ -63,10 +64,10 @@ class DirectProbes:
         self._join(self._sampling.deadline.remaining + _GRACE_S)
         if self._defects:
             raise self._defects[0]
-        for probe, _ in self._probes:
+        for probe, _ask in self._probes:
             if probe.finding is None:
                 probe.finding = too_late(probe, self._sampling.timeout_s)
-        return [probe for probe, _ in self._probes]
+        return [probe for probe, _ask in self._probes]
 
     def _ask(self, probe: DirectProbe, ask: _Ask) -> None:
         try:

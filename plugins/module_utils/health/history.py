@@ -101,7 +101,7 @@ class History:
 
 def _time_of(key: str) -> float:
     """Seconds since the epoch in a key's date and time; 0 for a file of someone else's."""
-    day, _, name = key.rpartition("/")
+    day, _slash, name = key.rpartition("/")
     try:
         moment = datetime.strptime(
             f"{day.rpartition('/')[2]} {name.partition('-')[0]}", "%Y-%m-%d %H%M%S.%f"

@@ -17,13 +17,14 @@ from ..core.operation import Params
 from ..core.redact import MASK
 from .curl_sender import Transport
 from .indicators import Thresholds
-from .postgres_probe import DatabaseServer
-from .redis_probe import CacheServer
 from .verdict import Verdict
 
 _AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+_NOT_IN_URL = re.compile(r"[^\x21-\x7e]")
+_NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e]")
+_NOT_IN_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # what C strings and UTF-8 cannot hold
+_LONGEST_LABEL = 63  # RFC 1035, section 2.3.4
 _MOST_SAMPLES = 1000
 
 
@@ -50,6 +51,31 @@ class Dependency:
     address: str
     is_tcp: bool
     critical: bool
+
+
+@dataclass(frozen=True)
+class DatabaseServer:
+    """A PostgreSQL server to ask; `sslmode` as libpq has it."""
+
+    host: str
+    port: int
+    name: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sslmode: str = "prefer"
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class CacheServer:
+    """A Redis server to ask."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +107,9 @@ class Plan:
 
 def read_plan(params: Params) -> Plan:
     """The plan in the options; `invalid_input` names the first fault in them."""
+    for option, value in params.items():
+        if option != "headers":  # these have a stricter check of their own
+            _check_text(option, value)
     targets = _targets(params["targets"])
     dependencies = tuple(_dependency(each) for each in params["dependencies"])
     if not (targets or dependencies or params["database"] or params["cache"]):
@@ -173,6 +202,10 @@ def _cache(option: dict[str, Any] | None) -> CacheServer | None:
 def _transport(params: Params) -> Transport:
     for name in ("ca_file", "client_cert", "client_key"):
         _check_file(name, params[name])
+        if params[name] and not params[name].isascii():
+            raise _invalid(
+                name, f"{params[name]!r} has characters outside ASCII", "Give the file another name"
+            )
     if params["client_key"] and not params["client_cert"]:
         raise _invalid("client_key", "client_cert is not given", "Give both")
     return Transport(
@@ -191,8 +224,10 @@ def _headers(option: dict[str, Any]) -> tuple[str, ...]:
     for name, value in option.items():
         if not _HEADER_NAME.fullmatch(name):
             raise _invalid("headers", "a name has characters that HTTP forbids", "Check the names")
-        if not isinstance(value, (str, int)) or re.search(r"[\x00\r\n]", str(value)):
-            raise _invalid("headers", f"the value of {name} is not one line of text", "Check it")
+        if not isinstance(value, (str, int)) or _NOT_IN_HEADER.search(str(value)):
+            raise _invalid(
+                "headers", f"the value of {name} is not one line of ASCII text", "Check it"
+            )
         lines.append(f"{name}: {value}")
     return tuple(lines)
 
@@ -208,6 +243,13 @@ def _thresholds(option: dict[str, float]) -> Thresholds:
 
 def _http_url(option: str, url: str) -> SplitResult:
     """The URL's parts; what it may hold of secrets is not repeated in the error."""
+    if _NOT_IN_URL.search(url):
+        shown = url.partition("?")[0].rpartition("@")[2]
+        raise _invalid(
+            option,
+            f"{shown!r} has spaces, control characters or characters outside ASCII",
+            "Write the host name in punycode, and quote such characters elsewhere as %XX",
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -219,8 +261,6 @@ def _http_url(option: str, url: str) -> SplitResult:
             f"{parts.scheme}://{MASK}@{parts.netloc.rpartition('@')[2]} has a user or password",
             "Give credentials as headers",
         )
-    if _NOT_IN_URL.search(url):
-        raise _invalid(option, f"{url!r} has spaces or control characters", "Check it")
     if parts.scheme not in ("http", "https") or not host or port == 0:
         raise _invalid(
             option,
@@ -236,14 +276,43 @@ def _shown(parts: SplitResult) -> str:
 
 def _path(option: str, path: str) -> str:
     if not path.startswith("/") or _NOT_IN_URL.search(path):
-        raise _invalid(option, f"{path!r} is no absolute path", "Start it with / and quote spaces")
+        raise _invalid(
+            option,
+            f"{path!r} is no absolute path in ASCII",
+            "Start it with /, and quote spaces and characters outside ASCII as %XX",
+        )
     return path
 
 
 def _check_host(option: str, host: str, port: int) -> None:
     if _NOT_IN_URL.search(host) or any(each in host for each in "/@?#"):
-        raise _invalid(option, f"{host!r} is no host name", "Give a name or an address")
+        raise _invalid(
+            option,
+            f"{host!r} is no host name",
+            "Give a name, in punycode if it is not ASCII, or an address",
+        )
+    labels = host.removesuffix(".").split(".")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise _invalid(
+            option,
+            f"{host!r} has a part between dots that is empty or longer than {_LONGEST_LABEL}",
+            "Check the name",
+        )
     _between(f"{option} port", port, 1, 65535)
+
+
+def _check_text(option: str, value: object) -> None:
+    """Refuse text that no server, library or file name can take; it may be a secret."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _check_text(f"{option} {name}", part)
+    elif isinstance(value, list):
+        for part in value:
+            _check_text(option, part)
+    elif isinstance(value, str) and _NOT_IN_TEXT.search(value):
+        raise _invalid(
+            option, "it holds a NUL character or is not valid Unicode", "Give it as plain text"
+        )
 
 
 def _check_file(option: str, path: str | None) -> None:
@@ -252,10 +321,9 @@ def _check_file(option: str, path: str | None) -> None:
     try:
         with Path(path).open("rb"):
             pass
-    except OSError as error:
-        raise _invalid(
-            option, f"{path}: {error.strerror}", "Give a file that can be read"
-        ) from error
+    except (OSError, ValueError) as error:  # the latter for a name that the locale cannot encode
+        seen = error.strerror if isinstance(error, OSError) else "no file name in this locale"
+        raise _invalid(option, f"{path}: {seen}", "Give a file that can be read") from error
 
 
 def _between(option: str, value: float, least: float, most: float) -> None:

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import select
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.deadline import Deadline
 from ..core.errors import Reason
+from .plan import DatabaseServer
 from .round_trips import (
     DirectProbe,
     Sampling,
@@ -21,19 +21,6 @@ from .round_trips import (
 from .verdict import Finding, Verdict
 
 _AUTH_CLASS = "28"  # SQLSTATE class 28: invalid authorization specification
-
-
-@dataclass(frozen=True)
-class DatabaseServer:
-    """A PostgreSQL server to ask; `sslmode` as libpq has it."""
-
-    host: str
-    port: int
-    name: str
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    sslmode: str = "prefer"
-    ca_file: str | None = None
 
 
 def ask_database(

@@ -4,24 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Reason
+from .plan import CacheServer
 from .round_trips import DirectProbe, Sampling, connection_refused, login_refused, too_late
 from .verdict import Finding, Verdict
-
-
-@dataclass(frozen=True)
-class CacheServer:
-    """A Redis server to ask."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
-    ca_file: str | None = None
 
 
 def ask_cache(probe: DirectProbe, server: CacheServer, sampling: Sampling, redis: Any) -> None:

@@ -196,7 +196,7 @@ def _described(name: str, value: dict[str, Any]) -> Iterator[Component]:
 
 def _measurements(name: str, values: list[Any]) -> Iterator[Component]:
     """draft-inadarei, section 4: "component:measurement" -> a list of observations."""
-    component, _, measurement = name.partition(":")
+    component, _colon, measurement = name.partition(":")
     for value in values:
         if not isinstance(value, dict):
             continue

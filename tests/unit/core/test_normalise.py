@@ -53,6 +53,28 @@ def test_text_that_became_another_type_is_refused(value):
     assert "Quote it" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("cache", 5),
+        ("cache", True),
+        ("labels", ["a"]),
+        ("targets", [5]),
+        ("replicas", "-inf"),
+        ("replicas", "NaN"),
+    ],
+)
+def test_a_value_of_another_shape_is_refused(option, value):
+    with pytest.raises(OperationError) as caught:
+        normalise({option: value}, SPEC)
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert option in str(caught.value)
+
+
+def test_options_unset_within_json_text_are_unset_too():
+    assert normalise({"cache": '{"port": "", "name": "x"}'}, SPEC) == {"cache": {"name": "x"}}
+
+
 def test_a_date_keeps_its_text():
     assert normalise({"release": datetime.date(2026, 1, 2)}, SPEC) == {"release": "2026-01-02"}
 

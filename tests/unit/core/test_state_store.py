@@ -93,7 +93,18 @@ def test_keys_do_not_leave_the_folder(store, key):
         store.write(key, b"")
 
 
-@pytest.mark.parametrize("url", ["", "state", "file://host/x", "http://x/y", "file:relative"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "state",
+        "file://host/x",
+        "http://x/y",
+        "file:relative",
+        "file:///state\0",
+        "file:///state%00/x",
+    ],
+)
 def test_a_url_that_is_no_folder_is_refused(url):
     with pytest.raises(OperationError) as caught:
         open_state_store(url)

@@ -252,7 +252,7 @@ def test_the_table_has_the_five_indicators():
 
 def test_replicas_that_are_not_healthy_get_a_table_that_is_cut():
     replicas = [judged(REFUSED, name=f"r{i}") for i in range(12)]
-    _, table = tables(agent(judged(OK, detailed(), name="fine"), *replicas))
+    _indicators, table = tables(agent(judged(OK, detailed(), name="fine"), *replicas))
     assert table.rows[0] == ["r0", "down", "api refuses connections"]
     assert len(table.rows) == 11
     assert table.rows[-1] == ["and 2 more", "", ""]

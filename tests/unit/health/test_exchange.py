@@ -68,7 +68,7 @@ def failed(code: int, **fields: object) -> Exchange:
     ],
 )
 def test_an_exchange_is_judged_by_what_was_seen(exchange, verdict, reason, words):
-    finding, _ = judge(exchange)
+    finding = judge(exchange).finding
     assert finding.verdict is Verdict(verdict)
     assert finding.reason is (Reason(reason) if reason else None)
     assert words in finding.said
@@ -77,7 +77,7 @@ def test_an_exchange_is_judged_by_what_was_seen(exchange, verdict, reason, words
 
 def test_a_redirect_names_its_target_without_query_or_password():
     place = "https://me:secret@login.example/in?token=secret"
-    finding, _ = judge(answered(302, redirect_url=place))
+    finding = judge(answered(302, redirect_url=place)).finding
     assert "https://login.example/in" in finding.said
     assert "secret" not in finding.said
 

@@ -86,7 +86,7 @@ def test_cpu_that_the_platform_watched_goes_before_all():
 
 
 def test_starting_up_is_not_counted_as_load():
-    indicator, _ = cpu(replace(NOW, cpu_seconds=1.9, uptime_s=2.0), None, Thresholds())
+    indicator, _window = cpu(replace(NOW, cpu_seconds=1.9, uptime_s=2.0), None, Thresholds())
     assert indicator.verdict is None
     assert "2 s only" in indicator.said
 

@@ -10,7 +10,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import HEALTH_INFO
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.health_info import (
+    HEALTH_INFO,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.indicators import (
     Thresholds,
 )
@@ -59,7 +61,7 @@ def urls(url: str) -> dict[str, object]:
         (urls("http://host:port"), "malformed"),
         (urls("http://[::1"), "malformed"),
         (urls("http://ho st/"), "spaces"),
-        (urls("http://host/\x01"), "spaces or control"),
+        (urls("http://host/\x01"), "spaces, control"),
         (urls("http://me:hunter22@host/"), "http://********@host has a user or password"),
         (urls("http://me@host/"), "has a user or password"),
         (urls("http://host/?token=1"), "query"),
@@ -91,6 +93,25 @@ def urls(url: str) -> dict[str, object]:
         ({"cache": {"host": "me@cache"}}, "no host name"),
         ({"dependencies": [{"name": "d", "host": "h", "port": 70000}]}, "dependencies port"),
         ({"dependencies": [{"name": "d", "url": "smtp://h"}]}, "not an http or https address"),
+        (urls("http://é:80"), "outside ASCII. Write the host name in punycode"),
+        (urls("http://me:hunter22é@host/"), "'host/' has spaces"),
+        (urls("http://me:hunter22@ho\u2100st/"), "outside ASCII"),
+        (urls("http://host/\0"), "targets url: it holds a NUL"),
+        ({"basic_path": "/é"}, "no absolute path in ASCII"),
+        ({"detailed_path": "/é"}, "no absolute path in ASCII"),
+        ({"headers": {"X-Token": "hunter22é"}}, "the value of X-Token is not one line of ASCII"),
+        ({"headers": {"X-Token": "hunter22\ud800"}}, "not one line of ASCII"),
+        ({"dependencies": [{"name": "d", "host": "é", "port": 80}]}, "in punycode"),
+        ({"dependencies": [{"name": "d", "url": "http://é/"}]}, "in punycode"),
+        ({"dependencies": [{"name": "d", "url": "http://h/?k=hunter22é"}]}, "'http://h/' has"),
+        ({"dependencies": [{"name": "d\ud800", "url": "http://h/"}]}, "not valid Unicode"),
+        ({"database": {"host": "é"}}, "in punycode"),
+        ({"cache": {"host": "é"}}, "in punycode"),
+        ({"database": {"host": "a" * 64}}, "longer than 63"),
+        ({"cache": {"host": "a" * 64}}, "longer than 63"),
+        ({"cache": {"host": "cache." + "a" * 64 + ".example"}}, "longer than 63"),
+        ({"cache": {"host": "cache..example"}}, "empty"),
+        ({"cache": {"host": "."}}, "empty"),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments, words):
@@ -99,6 +120,53 @@ def test_bad_input_is_refused_by_name(arguments, words):
     assert caught.value.reason is Reason.INVALID_INPUT
     assert words in str(caught.value)
     assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud800"], ids=["NUL", "surrogate"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "ca_file",
+        "client_cert",
+        "client_key",
+        "textfile",
+        "state_store",
+        *(f"database {name}" for name in ("host", "name", "user", "password", "ca_file")),
+        *(f"cache {name}" for name in ("host", "username", "password", "ca_file")),
+    ],
+)
+def test_text_that_no_library_takes_is_refused_and_not_repeated(option, character):
+    name, _separator, suboption = option.partition(" ")
+    text = f"/hunter22{character}"
+    given = {name: {"host": "127.0.0.1", suboption: text} if suboption else text}
+    with pytest.raises(OperationError) as caught:
+        read_plan(options(targets=[TARGET], **given))
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert str(caught.value).startswith(f"Failed to read option {option}: it holds a NUL")
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["ca_file", "client_cert"])
+def test_a_file_name_that_libcurl_cannot_take_is_refused(option, tmp_path):
+    file = tmp_path / "é.pem"
+    file.touch()
+    with pytest.raises(OperationError, match=f"option {option}: .* outside ASCII"):
+        read_plan(options(targets=[TARGET], **{option: str(file)}))
+
+
+def test_a_file_name_that_the_locale_cannot_encode_is_refused(monkeypatch):
+    def encode(path: object, mode: str) -> None:
+        str(path).encode("ascii")
+
+    monkeypatch.setattr("pathlib.Path.open", encode)
+    with pytest.raises(OperationError, match="no file name in this locale") as caught:
+        read_plan(options(database={"host": "db", "ca_file": "/é.pem"}))
+    assert caught.value.reason is Reason.INVALID_INPUT
+
+
+def test_a_host_name_may_end_in_a_dot_and_be_an_address():
+    for host in ("cache.example.", "127.0.0.1", "::1", "fe80::1%eth0", "a" * 63):
+        assert read_plan(options(cache={"host": host})).cache.host == host
 
 
 def test_a_dependencys_query_is_used_but_not_shown():

@@ -62,7 +62,7 @@ class Network:
         self.clock.sleep(max(0.0, min(due - now, wait_ms / 1000)))
         ended = []
         while self.pending and self.pending[0][0] <= self.clock.monotonic() + 1e-9:
-            _, _, token, exchange = heapq.heappop(self.pending)
+            _due, _number, token, exchange = heapq.heappop(self.pending)
             ended.append((token, exchange))
         return len(ended), ended
 
@@ -74,13 +74,13 @@ def run(clock, targets, timeout_s=2.0, pauses_s=0.0, at_once=4000) -> Network:
 
 
 def test_fast_targets_are_asked_a_few_at_a_time(fake_clock):
-    targets = [Target(0.001, samples=5) for _ in range(100)]
+    targets = [Target(0.001, samples=5) for _target in range(100)]
     assert run(fake_clock, targets).most_at_once == WINDOW
     assert all(len(target.received) == 5 for target in targets)
 
 
 def test_every_target_has_its_first_request_before_any_has_its_second(fake_clock):
-    targets = [Target(0.001, samples=2) for _ in range(20)]
+    targets = [Target(0.001, samples=2) for _target in range(20)]
     network = run(fake_clock, targets)
     assert network.sent_at[20] >= network.sent_at[19]
     assert len(network.sent_at) == 40
@@ -94,14 +94,14 @@ def test_dead_targets_among_the_others_cost_one_timeout(fake_clock):
 
 
 def test_a_fleet_that_is_dead_as_a_whole_costs_one_timeout_too(fake_clock):
-    targets = [Target(HANGS) for _ in range(1000)]
+    targets = [Target(HANGS) for _target in range(1000)]
     run(fake_clock, targets, timeout_s=2.0)
     assert fake_clock.monotonic() <= 2.0 + 1.0
     assert all(target.received[0].timeout_s == 2.0 for target in targets)
 
 
 def test_distant_targets_are_asked_many_at_a_time(fake_clock):
-    targets = [Target(0.030, samples=5) for _ in range(1000)]
+    targets = [Target(0.030, samples=5) for _target in range(1000)]
     run(fake_clock, targets, timeout_s=5.0)
     assert fake_clock.monotonic() < 5.0
     assert all(len(target.received) == 5 for target in targets)
@@ -134,7 +134,7 @@ def test_pauses_lie_between_samples_and_are_no_part_of_the_timeout(fake_clock):
 
 
 def test_no_more_are_in_flight_than_sockets_allow(fake_clock):
-    targets = [Target(HANGS) for _ in range(100)]
+    targets = [Target(HANGS) for _target in range(100)]
     assert run(fake_clock, targets, at_once=10).most_at_once == 10
     assert fake_clock.monotonic() == pytest.approx(3.0, abs=0.3)
 

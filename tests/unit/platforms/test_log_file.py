@@ -13,9 +13,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import (
-    agent_logs_info_operation,
-)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import agent_logs
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
     log_file,
 )
@@ -149,11 +147,11 @@ def test_the_time_of_a_line(line, time):
     ],
 )
 def test_since_is_a_duration_or_a_time(text, time):
-    assert agent_logs_info_operation.since_time(text, NOON) == time
+    assert agent_logs.since_time(text, NOON) == time
 
 
 @pytest.mark.parametrize("text", ["yesterday", "15", "-5m", "2025-13-01", "5 weeks"])
 def test_since_is_nothing_else(text):
     with pytest.raises(OperationError, match="since") as caught:
-        agent_logs_info_operation.since_time(text, NOON)
+        agent_logs.since_time(text, NOON)
     assert caught.value.reason is Reason.INVALID_INPUT

@@ -117,7 +117,7 @@ def install(
 
 def app_module(app: str) -> str:
     """The module in `src.main:app`; `invalid_input` for what names none."""
-    module, _, attribute = app.partition(":")
+    module, _colon, attribute = app.partition(":")
     attribute = attribute[:-2] if attribute.endswith("()") else attribute  # a factory
     if all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
         return module

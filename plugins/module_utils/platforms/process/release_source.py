@@ -102,13 +102,6 @@ def open_source(path: Path, module: str) -> Iterator[ReleaseSource]:
     is nothing at the path or it may not be read, `invalid_input` for what cannot be a release,
     `integrity` for a damaged archive.
     """
-    if not os.path.lexists(path):
-        raise OperationError(
-            Reason.PRECONDITION,
-            f"read {path}",
-            "there is nothing at this path on the target",
-            "Copy the release to the target first, or correct source",
-        )
     try:
         with contextlib.ExitStack() as opened:
             yield _read(path, module, opened)
@@ -124,15 +117,22 @@ def open_source(path: Path, module: str) -> Iterator[ReleaseSource]:
 def _read(path: Path, module: str, opened: contextlib.ExitStack) -> ReleaseSource:
     """The source at the path; an archive stays open, as its members are read from it later."""
     try:
-        if path.is_dir():
+        if stat.S_ISDIR(path.stat().st_mode):
             return _source(path, _folder_members(path))
         if path.name.endswith((".tar.gz", ".tgz")):
-            archive = opened.enter_context(tarfile.open(path, "r:gz"))
+            archive = opened.enter_context(tarfile.open(path, "r:gz"))  # noqa: SIM115
             return _source(path, _archive_members(path, archive, module.partition(".")[0]))
         if path.name.endswith(".whl"):
             return _wheel(path)
     except gzip.BadGzipFile:  # an OSError too, but it says that the archive is damaged
         raise
+    except FileNotFoundError as error:
+        raise OperationError(
+            Reason.PRECONDITION,
+            f"read {path}",
+            "there is nothing at this path on the target",
+            "Copy the release to the target first, or correct source",
+        ) from error
     except OSError as error:
         raise OperationError(
             Reason.PRECONDITION,
@@ -172,7 +172,7 @@ def _wheel(path: Path) -> ReleaseSource:
 
 def _installed_path(name: str) -> str:
     """Where a wheel's file goes below site-packages (binary distribution format, `.data`)."""
-    head, _, rest = name.partition("/")
+    head, _slash, rest = name.partition("/")
     if head.endswith(".data") and rest.startswith(("purelib/", "platlib/")):
         return rest.partition("/")[2]
     return name

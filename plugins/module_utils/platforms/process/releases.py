@@ -104,7 +104,7 @@ class Releases:
 
     def records(self) -> list[ReleaseRecord]:
         """The complete releases, installed last first."""
-        marks, _ = self._marks()
+        marks, _entry = self._marks()
         with self._files("read"):
             found = [self._record(folder, marks) for folder in self._folders()]
         records = [record for record in found if record is not None]

@@ -170,6 +170,7 @@ def installer_environment(index_url: str | None) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING}
     environment.update(
         NO_COLOR="1",
+        COLUMNS="1000",  # uv breaks its sentences; an error quotes the last line
         PIP_DISABLE_PIP_VERSION_CHECK="1",
         PIP_NO_INPUT="1",
         UV_PYTHON_DOWNLOADS="never",

@@ -18,16 +18,16 @@ from .drivers import open_driver
 from .intent import read_intent
 from .protocol import AgentState, Driver, Replica, Specification
 
-LONGEST_CPU_WINDOW_S = 60
+_LONGEST_CPU_WINDOW_S = 60
 
 
 def run(params: Params, context: Context) -> Result:
     """Observe; an agent that is stopped or not installed is a finding, not a failure."""
     agent = read_agent(params)
     window_s = params["cpu_window_s"]
-    if not 0 <= window_s <= LONGEST_CPU_WINDOW_S:
+    if not 0 <= window_s <= _LONGEST_CPU_WINDOW_S:
         raise invalid(
-            "cpu_window_s", f"{window_s:g} is out of range", f"Give 0 to {LONGEST_CPU_WINDOW_S}"
+            "cpu_window_s", f"{window_s:g} is out of range", f"Give 0 to {_LONGEST_CPU_WINDOW_S}"
         )
     driver = open_driver(agent, None, context.clock)
     state = observe_agent(agent, driver)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..core.context import Context
 from ..core.deadline import Deadline, backoff, poll
 from ..core.errors import OperationError, Reason
@@ -19,15 +21,17 @@ from .assessment import (
     assess_replica,
 )
 from .conversation import Conversation, DependencyConversation, ReplicaConversation
-from .direct_probes import DirectProbes
 from .history import History, record
 from .indicators import Indicator, measured
 from .plan import Plan, read_plan
-from .round_trips import DirectProbe
 from .sweep import sweep
 from .textfile import render, write_textfile
 from .usage import UsageReading
 from .verdict import Finding, Verdict, worst
+
+if TYPE_CHECKING:
+    from .direct_probes import DirectProbes
+    from .round_trips import DirectProbe
 
 _HEAD_START_S = 0.1
 _ACCEPTED = {
@@ -70,13 +74,26 @@ class Observer:
             )
             for each in plan.dependencies
         ]
-        probes = DirectProbes(plan.database, plan.cache)
-        probes.start(plan.samples, plan.interval_s, plan.transport.timeout_s, clock, _HEAD_START_S)
+        probes = self._start_direct_probes()
         conversations: list[Conversation] = [*self.replicas, *dependencies]
         if conversations:
             sweep(conversations, plan.transport, plan.pauses_s, clock)
-        self.last = self._assess(dependencies, probes.finish())
+        self.last = self._assess(dependencies, probes.finish() if probes else [])
         return self.last
+
+    def _start_direct_probes(self) -> DirectProbes | None:
+        """Begin to ask the database and the cache themselves, where they are given."""
+        plan = self._plan
+        if plan.database is None and plan.cache is None:
+            return None
+        # Most runs ask neither, and an import costs a run that an operator waits for.
+        from .direct_probes import DirectProbes
+
+        probes = DirectProbes(plan.database, plan.cache)
+        timeout_s = plan.transport.timeout_s
+        clock = self._context.clock
+        probes.start(plan.samples, plan.interval_s, timeout_s, clock, _HEAD_START_S)
+        return probes
 
     def _assess(
         self, dependencies: list[DependencyConversation], probes: list[DirectProbe]

@@ -18,15 +18,15 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
+    AGENT_RELEASE,
+    AGENT_ROLLBACK,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.layout import (
     Layout,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (  # noqa: E501
     Releases,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.release_operations import (  # noqa: E501
-    AGENT_RELEASE,
-    AGENT_ROLLBACK,
 )
 
 

@@ -14,10 +14,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import (
-    HEALTH_INFO,
-    observe,
-)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import health_info
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.exchange import Exchange
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.history import History
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.usage import UsageReading
@@ -62,13 +59,15 @@ def run(monkeypatch, fake_clock):
 
     def run(*words: str, check_mode: bool = False, **options: object) -> dict:
         service = Service(*words)
-        monkeypatch.setattr(observe, "sweep", service)
+        monkeypatch.setattr(health_info, "sweep", service)
         arguments = {"targets": [{"name": "a", "url": "http://a"}], **options}
-        validator = ArgumentSpecValidator(HEALTH_INFO.argument_spec, **HEALTH_INFO.rules)
+        validator = ArgumentSpecValidator(
+            health_info.HEALTH_INFO.argument_spec, **health_info.HEALTH_INFO.rules
+        )
         validated = validator.validate(arguments)
         assert not validated.error_messages
         context = Context(check_mode=check_mode, clock=fake_clock)
-        outcome = execute(HEALTH_INFO, validated.validated_parameters, context)
+        outcome = execute(health_info.HEALTH_INFO, validated.validated_parameters, context)
         outcome["looks"] = service.looks
         return outcome
 
@@ -162,7 +161,7 @@ def test_a_replica_that_does_not_run_is_down_and_not_asked(run):
         {"name": "b", "url": "http://b", "not_running": "its process ended"},
     ]
     outcome = run("ok", targets=targets)
-    _, gone = outcome["state"]["replicas"]
+    _asked, gone = outcome["state"]["replicas"]
     assert outcome["state"]["verdict"] == "degraded"
     assert (gone["verdict"], gone["samples"]["asked"]) == ("down", 0)
     assert "does not run: its process ended" in " ".join(outcome["state"]["reasons"])

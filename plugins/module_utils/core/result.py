@@ -22,7 +22,8 @@ class Result:
 
     `actions` are sentences in the past tense, or what would be done in check mode; `state` is
     the last observation; `summary` is one line for a person, without the status word; `diff` is
-    Ansible's `{before, after}`. `duration` (seconds) is filled in by the runner.
+    Ansible's `{before, after}`. `stats` are kept with the job, as set_stats would. `duration`
+    (seconds) is filled in by the runner.
     """
 
     changed: bool = False
@@ -31,12 +32,16 @@ class Result:
     summary: str = ""
     tables: list[Table] = field(default_factory=list)
     diff: dict[str, Any] | None = None
+    stats: dict[str, Any] | None = None
     duration: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as a module returns it; an absent diff is left out."""
+        """The result as a module returns it; absent parts are left out."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["tables"] = [vars(table) for table in self.tables]
+        if self.stats is not None:
+            values["ansible_stats"] = {"data": self.stats, "per_host": False, "aggregate": True}
+        del values["stats"]
         if self.diff is None:
             del values["diff"]
         return values

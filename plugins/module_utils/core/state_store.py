@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from .errors import OperationError, Reason
 
@@ -55,9 +55,9 @@ class StateStore(Protocol):
 
 def open_state_store(url: str) -> StateStore:
     """The store at `url`; `invalid_input` unless it is `file:///folder`."""
-    parts = urlsplit(url)
-    folder = unquote(parts.path)
-    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/") or "\0" in folder:
+    scheme, _colon, rest = url.partition("://")
+    folder = unquote(rest)
+    if scheme != "file" or not folder.startswith("/") or "\0" in folder:
         raise OperationError(
             Reason.INVALID_INPUT,
             "open the state store",
@@ -102,9 +102,12 @@ class FileStateStore:
             raise self._cannot("delete from", error) from error
 
     def list(self, prefix: str) -> list[str]:
-        root = self._path(prefix) if prefix else self._folder
-        files = (p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-        return sorted(str(p.relative_to(self._folder)) for p in files)
+        root = str(self._path(prefix) if prefix else self._folder)
+        below = len(str(self._folder)) + 1
+        keys = []
+        for folder, _folders, names in os.walk(root):
+            keys += [f"{folder}/{name}"[below:] for name in names if not name.startswith(".")]
+        return sorted(keys)
 
     def _path(self, key: str) -> Path:
         if not key or any(part in ("", ".", "..") for part in key.split("/")):

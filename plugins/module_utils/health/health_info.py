@@ -162,6 +162,7 @@ def health_info(params: Params, context: Context) -> Result:
         state=report.state(agent, plan.samples),
         summary=report.summary(agent),
         tables=report.tables(agent),
+        stats={"cost_agent_health": {plan.agent: report.verdict(agent)}},
     )
     if not _is_met(plan, agent):
         raise _unmet(plan, agent, result)

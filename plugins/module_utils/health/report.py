@@ -38,6 +38,11 @@ def state(agent: AgentAssessment, samples: int) -> dict[str, Any]:
     }
 
 
+def verdict(agent: AgentAssessment) -> dict[str, Any]:
+    """What a job keeps of it."""
+    return {"verdict": agent.verdict.value, "reasons": reasons(agent)}
+
+
 def reasons(agent: AgentAssessment) -> list[str]:
     """Why the verdict is not healthy, worst first; replicas with the same trouble in one line."""
     groups: dict[tuple[str, Finding], list[str]] = {}

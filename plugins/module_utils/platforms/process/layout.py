@@ -15,6 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# In a release's folder: it is whole once RECORD is there; MARKER stands for one being installed.
+RECORD = "release.json"
+MARKER = "release.installing"
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -13,7 +13,6 @@ from pathlib import Path
 from ...core.errors import OperationError
 from ..protocol import Check
 from . import ports
-from .release_source import open_source
 
 _OLDEST_PYTHON = (3, 9)
 
@@ -75,6 +74,9 @@ def free_ports(host: str, wanted: range, ours: Collection[int]) -> Check:
 
 def source_with_app(source: Path, app: str) -> Check:
     """A release's source and, in it, the module of its application."""
+    # Reads archives, which nothing else does that observes replicas: loaded when it is needed.
+    from .release_source import open_source
+
     module = app.partition(":")[0]
     try:
         with open_source(source, module) as release:

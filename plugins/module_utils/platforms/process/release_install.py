@@ -16,9 +16,9 @@ from typing import Any
 from ...core.context import Context
 from ...core.deadline import Deadline
 from ...core.errors import OperationError, Reason
-from .layout import Layout
+from .layout import MARKER, Layout
 from .program import Programs
-from .release_source import MARKER, ReleaseSource
+from .release_source import ReleaseSource
 from .releases import Releases, file_failure
 from .venv import (
     Interpreter,

@@ -24,9 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Callable
 
 from ...core.errors import OperationError, Reason
-
-RECORD = "release.json"
-MARKER = "release.installing"
+from .layout import MARKER, RECORD
 
 _IGNORED_ANYWHERE = {"__pycache__", ".git"}
 _IGNORED_AT_TOP = {"venv", ".venv"}

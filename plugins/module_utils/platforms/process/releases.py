@@ -21,8 +21,7 @@ from typing import Callable
 
 from ...core.errors import OperationError, Reason
 from ...core.state_store import ABSENT, Entry, StateStore, VersionConflict, write_atomically
-from .layout import Layout
-from .release_source import MARKER, RECORD
+from .layout import MARKER, RECORD, Layout
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _REMOVED = ".removed-"

@@ -7,7 +7,7 @@ As an ordinary user nothing is needed. As root, in this order:
 2. where namespaces are not allowed, or the folder cannot be reached in one:
    another account, with a private folder below /var/tmp.
 
-Why: docs/decisions/0010-postgresql-as-root.md.
+Why: docs/decisions/0006-postgresql-as-root.md.
 """
 
 from __future__ import annotations

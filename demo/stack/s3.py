@@ -42,7 +42,7 @@ class S3(Server):
     main_port = "s3.port"
     kept_ports = ("s3.port",)
     # On SIGTERM the filer waits 15 s for subscriptions of its own process to
-    # end. What was written survives SIGKILL (docs/decisions/0011).
+    # end. What was written survives SIGKILL (docs/decisions/0007).
     stop_steps = (StopStep(signal.SIGKILL, 5.0),)
 
     @property

@@ -22,6 +22,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.pro
 )
 from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
     ProcessPlatform,
+    as_ordinary_user,
     is_running,
     wait_until,
 )
@@ -313,26 +314,6 @@ def test_a_run_folder_that_is_no_folder_is_named(agent):
     outcome = agent.agent()
     assert outcome["reason"] == "precondition"
     assert str(agent.home / "run") in outcome["msg"]
-
-
-def as_ordinary_user(folder, function):
-    """The function's JSON result, in a process that may not write what others own."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        if os.getuid() == 0:
-            for path in (folder, *folder.rglob("*")):
-                os.lchown(path, 65534, 65534)
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-        os.write(writing, json.dumps(function()).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        text = answer.read()
-    os.waitpid(pid, 0)
-    return json.loads(text)
 
 
 @pytest.mark.parametrize("folder", ["run", "log"])

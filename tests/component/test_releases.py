@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -31,6 +32,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
     release_install,
+)
+from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
+    as_ordinary_user,
 )
 
 INSTALLERS = ["uv", "pip"]
@@ -346,11 +350,16 @@ def test_a_home_that_cannot_be_is_a_precondition(host, tmp_path, check) -> None:
     assert str(tmp_path / "file") in result["msg"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 @pytest.mark.parametrize("check", [True, False])
-def test_a_home_that_is_not_ours_is_a_precondition(host, tmp_path, check) -> None:
-    host.home.mkdir(mode=0o500)
-    assert host.deploy("1.0", check=check)["reason"] == "precondition"
+def test_a_home_without_the_right_to_write_is_a_precondition(check) -> None:
+    # Not in tmp_path, whose parents are closed to other users.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        machine = Path(folder) / "machine"
+        host = Host(machine)
+        host.home.mkdir(mode=0o500)
+        result = as_ordinary_user(machine, lambda: host.deploy("1.0", check=check))
+        assert result["reason"] == "precondition"
 
 
 # --- faults while installing --------------------------------------------------------------------

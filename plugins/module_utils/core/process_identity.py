@@ -33,7 +33,7 @@ class ProcessIdentity:
 
 def this_machine() -> str:
     """Name, boot and pid namespace: where a pid has the meaning that it has here."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return f"{socket.gethostname()}/{boot}/{os.readlink('/proc/self/ns/pid')}"
 
 

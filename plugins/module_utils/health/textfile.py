@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The assessment as a Prometheus textfile, for node_exporter's textfile collector.
 
-Written here and not with prometheus_client: see docs/decisions/0021.
+Written here and not with prometheus_client: see docs/decisions/0010.
 """
 
 from __future__ import annotations

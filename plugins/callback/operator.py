@@ -25,8 +25,6 @@ description:
 notes:
   - O(display_skipped_hosts), O(check_mode_markers) and, where it exists,
     C(display_included_hosts) count with C(-v) only.
-requirements:
-  - Set as stdout callback in the configuration.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
@@ -129,12 +127,11 @@ class CallbackModule(DefaultCallback):
 
     def _operated(self) -> Mapping[str, Any]:
         """The variables of the play's first host, which say what is operated on."""
+        if not self._play_hosts:
+            return {}
         manager = self._play.get_variable_manager()
-        hosts = [manager._inventory.get_host(name) for name in self._play_hosts[:1]]
-        variables: Mapping[str, Any] = (
-            manager.get_vars(play=self._play, host=hosts[0]) if hosts else {}
-        )
-        return variables
+        first = manager._inventory.get_host(self._play_hosts[0])
+        return dict(manager.get_vars(play=self._play, host=first))
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self._tally.plays_without_hosts += 1

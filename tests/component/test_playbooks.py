@@ -310,3 +310,29 @@ def test_the_default_callback_tells_the_same(deployed):
     run = deployed.play("health", ANSIBLE_STDOUT_CALLBACK="default")
     assert run.code == 0
     assert "PLAY RECAP" in run.output
+
+
+def test_ansible_runner_runs_it_and_keeps_what_it_found(deployed, tmp_path):
+    """As AWX does: its own callback, variables from a file, what was found in the job's stats."""
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "extravars").write_text(
+        "!unsafe 'cost_agent_health_samples': !unsafe '1'\n"
+    )
+    finished = subprocess.run(
+        [
+            ansible("ansible-runner"), "run", str(tmp_path), "--ident", "job",
+            "--project-dir", str(CHECKOUT), "--inventory", str(deployed.inventory),
+            "-p", "playbooks/health.yml",
+        ],
+        env=ansible_environment(tmp_path / "results.jsonl"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stdout
+    events = [json.loads(p.read_text()) for p in tmp_path.glob("artifacts/job/job_events/*.json")]
+    [stats] = [e["event_data"] for e in events if e["event"] == "playbook_on_stats"]
+    kept = stats["artifact_data"]["cost_agent_health"]["cost-agent"]
+    assert kept == {"verdict": "healthy", "reasons": []}

@@ -43,6 +43,11 @@ class OperationError(Exception):
         super().__init__(f"Failed to {wanted}: {seen}. {next_step}.")
 
 
+def invalid_option(option: str, seen: str, next_step: str) -> OperationError:
+    """The `invalid_input` that names an option."""
+    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)
+
+
 class Cancelled(BaseException):
     """A signal asked this operation to end.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .errors import OperationError, Reason
+from .errors import invalid_option
 
 Spec = dict[str, dict[str, Any]]
 
@@ -44,10 +44,10 @@ def _value(name: str, value: Any, option: dict[str, Any]) -> Any:
     if isinstance(value, str):
         value = _parsed(value.strip(), kind)
     if kind == "int" and str(value).lstrip("+-").lower() in _NO_INTEGERS:
-        raise _unreadable(name, f"{value} is no whole number", "Give digits")
+        raise invalid_option(name, f"{value} is no whole number", "Give digits")
     suboptions = option.get("options")
     if kind == "dict" and not isinstance(value, (dict, str)):
-        raise _unreadable(name, f"{value!r} is no dictionary", "Give names and values")
+        raise invalid_option(name, f"{value!r} is no dictionary", "Give names and values")
     if suboptions and isinstance(value, dict):
         return _options(value, suboptions)
     if suboptions and isinstance(value, list):
@@ -58,7 +58,7 @@ def _value(name: str, value: Any, option: dict[str, Any]) -> Any:
 def _text(name: str, value: Any) -> Any:
     if not isinstance(value, (bool, float)):
         return value
-    raise _unreadable(
+    raise invalid_option(
         name,
         f"it arrived as the {type(value).__name__} {json.dumps(value)}, "
         "so its text as written is lost",
@@ -71,7 +71,7 @@ def _element(name: str, item: Any, suboptions: Spec) -> Any:
         return _options(item, suboptions)
     if isinstance(item, str):  # "a=1, b=2", which the argument spec takes apart
         return item
-    raise _unreadable(name, f"its element {item!r} is no dictionary", "Give names and values")
+    raise invalid_option(name, f"its element {item!r} is no dictionary", "Give names and values")
 
 
 def _parsed(text: str, kind: str) -> Any:
@@ -83,7 +83,3 @@ def _parsed(text: str, kind: str) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _unreadable(name: str, seen: str, next_step: str) -> OperationError:
-    return OperationError(Reason.INVALID_INPUT, f"read option {name}", seen, next_step)

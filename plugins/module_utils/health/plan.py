@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ..core.errors import OperationError, Reason
+from ..core.errors import invalid_option
 from ..core.operation import Params
 from ..core.redact import MASK
 from .curl_sender import Transport
@@ -113,7 +113,7 @@ def read_plan(params: Params) -> Plan:
     targets = _targets(params["targets"])
     dependencies = tuple(_dependency(each) for each in params["dependencies"])
     if not (targets or dependencies or params["database"] or params["cache"]):
-        raise _invalid(
+        raise invalid_option(
             "targets",
             "nothing was given to probe, and an empty list means nothing",
             "Give targets, database, cache or dependencies; check that the agent has replicas",
@@ -124,7 +124,9 @@ def read_plan(params: Params) -> Plan:
     _between("wait_s", params["wait_s"], 0, 86400)
     _between("history_keep_days", params["history_keep_days"], 1, 3650)
     if not _AGENT_NAME.fullmatch(params["agent"]):
-        raise _invalid("agent", f"{params['agent']!r} is no name", "Use letters, digits, . _ -")
+        raise invalid_option(
+            "agent", f"{params['agent']!r} is no name", "Use letters, digits, . _ -"
+        )
     return Plan(
         agent=params["agent"],
         targets=targets,
@@ -150,7 +152,7 @@ def _targets(options: list[dict[str, Any]]) -> tuple[Target, ...]:
     for option in options:
         parts = _http_url("targets", option["url"])
         if parts.query or parts.fragment:
-            raise _invalid(
+            raise invalid_option(
                 "targets", f"{_shown(parts)} has a query or fragment", "Give the base address only"
             )
         url = option["url"].rstrip("/")
@@ -158,7 +160,7 @@ def _targets(options: list[dict[str, Any]]) -> tuple[Target, ...]:
         targets.append(Target(name, url, _usage(option["usage"]), option["not_running"]))
     [(twice, times)] = Counter(target.name for target in targets).most_common(1) or [("", 0)]
     if times > 1:
-        raise _invalid("targets", f"two are named {twice!r}", "Give each a name of its own")
+        raise invalid_option("targets", f"two are named {twice!r}", "Give each a name of its own")
     return tuple(targets)
 
 
@@ -203,11 +205,11 @@ def _transport(params: Params) -> Transport:
     for name in ("ca_file", "client_cert", "client_key"):
         _check_file(name, params[name])
         if params[name] and not params[name].isascii():
-            raise _invalid(
+            raise invalid_option(
                 name, f"{params[name]!r} has characters outside ASCII", "Give the file another name"
             )
     if params["client_key"] and not params["client_cert"]:
-        raise _invalid("client_key", "client_cert is not given", "Give both")
+        raise invalid_option("client_key", "client_cert is not given", "Give both")
     return Transport(
         timeout_s=params["timeout_s"],
         ca_file=params["ca_file"],
@@ -223,9 +225,11 @@ def _headers(option: dict[str, Any]) -> tuple[str, ...]:
     lines = []
     for name, value in option.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise _invalid("headers", "a name has characters that HTTP forbids", "Check the names")
+            raise invalid_option(
+                "headers", "a name has characters that HTTP forbids", "Check the names"
+            )
         if not isinstance(value, (str, int)) or _NOT_IN_HEADER.search(str(value)):
-            raise _invalid(
+            raise invalid_option(
                 "headers", f"the value of {name} is not one line of ASCII text", "Check it"
             )
         lines.append(f"{name}: {value}")
@@ -235,7 +239,7 @@ def _headers(option: dict[str, Any]) -> tuple[str, ...]:
 def _thresholds(option: dict[str, float]) -> Thresholds:
     for name, value in option.items():
         if not math.isfinite(value) or value <= 0:
-            raise _invalid(
+            raise invalid_option(
                 f"thresholds {name}", f"{value} is not a number above 0", "Give a positive number"
             )
     return Thresholds(**option)
@@ -245,7 +249,7 @@ def _http_url(option: str, url: str) -> SplitResult:
     """The URL's parts; what it may hold of secrets is not repeated in the error."""
     if _NOT_IN_URL.search(url):
         shown = url.partition("?")[0].rpartition("@")[2]
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{shown!r} has spaces, control characters or characters outside ASCII",
             "Write the host name in punycode, and quote such characters elsewhere as %XX",
@@ -254,15 +258,15 @@ def _http_url(option: str, url: str) -> SplitResult:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise _invalid(option, f"a url is malformed: {error}", "Check it") from error
+        raise invalid_option(option, f"a url is malformed: {error}", "Check it") from error
     if parts.username is not None or parts.password is not None:
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{parts.scheme}://{MASK}@{parts.netloc.rpartition('@')[2]} has a user or password",
             "Give credentials as headers",
         )
     if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{_shown(parts) if parts.scheme else url!r} is not an http or https address",
             "Give it as http://host:port",
@@ -276,7 +280,7 @@ def _shown(parts: SplitResult) -> str:
 
 def _path(option: str, path: str) -> str:
     if not path.startswith("/") or _NOT_IN_URL.search(path):
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{path!r} is no absolute path in ASCII",
             "Start it with /, and quote spaces and characters outside ASCII as %XX",
@@ -286,14 +290,14 @@ def _path(option: str, path: str) -> str:
 
 def _check_host(option: str, host: str, port: int) -> None:
     if _NOT_IN_URL.search(host) or any(each in host for each in "/@?#"):
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{host!r} is no host name",
             "Give a name, in punycode if it is not ASCII, or an address",
         )
     labels = host.removesuffix(".").split(".")
     if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{host!r} has a part between dots that is empty or longer than {_LONGEST_LABEL}",
             "Check the name",
@@ -310,7 +314,7 @@ def _check_text(option: str, value: object) -> None:
         for part in value:
             _check_text(option, part)
     elif isinstance(value, str) and _NOT_IN_TEXT.search(value):
-        raise _invalid(
+        raise invalid_option(
             option, "it holds a NUL character or is not valid Unicode", "Give it as plain text"
         )
 
@@ -323,14 +327,10 @@ def _check_file(option: str, path: str | None) -> None:
             pass
     except (OSError, ValueError) as error:  # the latter for a name that the locale cannot encode
         seen = error.strerror if isinstance(error, OSError) else "no file name in this locale"
-        raise _invalid(option, f"{path}: {seen}", "Give a file that can be read") from error
+        raise invalid_option(option, f"{path}: {seen}", "Give a file that can be read") from error
 
 
 def _between(option: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:  # also refuses nan
         bounds = f"between {least:g} and {most:g}" if math.isfinite(most) else f"{least:g} or more"
-        raise _invalid(option, f"{value} is not {bounds}", "Give a number in that range")
-
-
-def _invalid(option: str, seen: str, next_step: str) -> OperationError:
-    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)
+        raise invalid_option(option, f"{value} is not {bounds}", "Give a number in that range")

@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.context import Context
+from ..core.errors import invalid_option
 from ..core.operation import Operation, Params
 from ..core.result import Result
-from .agent_options import Agent, invalid, read_agent
+from .agent_options import Agent, read_agent
 from .agent_state import replica_table, summary
 from .arguments import platform_arguments
 from .drivers import open_driver
@@ -26,7 +27,7 @@ def run(params: Params, context: Context) -> Result:
     agent = read_agent(params)
     window_s = params["cpu_window_s"]
     if not 0 <= window_s <= _LONGEST_CPU_WINDOW_S:
-        raise invalid(
+        raise invalid_option(
             "cpu_window_s", f"{window_s:g} is out of range", f"Give 0 to {_LONGEST_CPU_WINDOW_S}"
         )
     driver = open_driver(agent, None, context.clock)

@@ -8,9 +8,10 @@ import re
 from datetime import datetime
 
 from ..core.context import Context
+from ..core.errors import invalid_option
 from ..core.operation import Operation, Params
 from ..core.result import Result, Table
-from .agent_options import invalid, read_agent
+from .agent_options import read_agent
 from .arguments import platform_arguments
 from .drivers import open_driver
 from .protocol import LogQuery
@@ -30,7 +31,7 @@ def run(params: Params, context: Context) -> Result:
     known = driver.logged()
     wanted = params["replica"]
     if wanted is not None and wanted not in known:
-        raise invalid(
+        raise invalid_option(
             "replica",
             f"{wanted!r} has no log",
             f"Give one of {', '.join(known)}" if known else "Start the agent first",
@@ -48,7 +49,7 @@ def run(params: Params, context: Context) -> Result:
 
 def _read_lines(lines: int) -> int:
     if not 1 <= lines <= _MOST_LINES:
-        raise invalid("lines", f"{lines} is out of range", f"Give 1 to {_MOST_LINES}")
+        raise invalid_option("lines", f"{lines} is out of range", f"Give 1 to {_MOST_LINES}")
     return lines
 
 
@@ -66,7 +67,7 @@ def since_time(text: str | None, now: float) -> float | None:
         # fromisoformat takes no Z before Python 3.11
         return datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", text)).timestamp()
     except ValueError:
-        raise invalid(
+        raise invalid_option(
             "since",
             f"{text!r} is neither a duration nor a time",
             "Give one such as 15m, 2h or 2025-01-23T10:00:00Z",

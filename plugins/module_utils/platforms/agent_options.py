@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..core.errors import OperationError, Reason
+from ..core.errors import invalid_option
 from ..core.state_store import StateStore, open_state_store
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -64,9 +64,13 @@ def read_agent(params: dict[str, Any]) -> Agent:
     """The platform options; raises `invalid_input`."""
     name, home = params["name"], Path(params["home"])
     if not _NAME.match(name):
-        raise invalid("name", f"{name!r} is not a name", "Use a-z, 0-9 and -, 63 at the most")
+        raise invalid_option(
+            "name", f"{name!r} is not a name", "Use a-z, 0-9 and -, 63 at the most"
+        )
     if not home.is_absolute() or "\0" in str(home):
-        raise invalid("home", f"{str(home)!r} is no absolute path", "Give it from the root on")
+        raise invalid_option(
+            "home", f"{str(home)!r} is no absolute path", "Give it from the root on"
+        )
     url = params["state_store"] or "file://" + quote(str(home / "state"))
     return Agent(params["platform"], name, home, open_state_store(url))
 
@@ -85,13 +89,17 @@ def read_serving(params: dict[str, Any]) -> Serving:
         memory_limit_mb=params.get("memory_limit_mb"),
     )
     if not 1 <= serving.port <= _LAST_PORT:
-        raise invalid("port", f"{serving.port} is out of range", f"Give 1 to {_LAST_PORT}")
+        raise invalid_option("port", f"{serving.port} is out of range", f"Give 1 to {_LAST_PORT}")
     if not re.match(r"[0-9A-Za-z.:%-]+\Z", serving.host):
-        raise invalid("host", f"{serving.host!r} is no address", "Give an address such as 0.0.0.0")
+        raise invalid_option(
+            "host", f"{serving.host!r} is no address", "Give an address such as 0.0.0.0"
+        )
     if not _APP.match(serving.app):
-        raise invalid("app", f"{serving.app!r} is not module:attribute", "Write src.main:app")
+        raise invalid_option(
+            "app", f"{serving.app!r} is not module:attribute", "Write src.main:app"
+        )
     if not _READY_PATH.match(serving.ready_path):
-        raise invalid(
+        raise invalid_option(
             "ready_path", f"{serving.ready_path!r} is no path", "Begin it with / and use no space"
         )
     at_least("workers", serving.workers, 1)
@@ -112,7 +120,7 @@ def require_ports(port: int, replicas: int) -> None:
     """Raise `invalid_input` unless there is a port for each replica."""
     last = port + replicas - 1
     if last > _LAST_PORT:
-        raise invalid(
+        raise invalid_option(
             "replicas",
             f"{replicas} replicas from port {port} need ports up to {last}",
             f"Stay below {_LAST_PORT + 1}",
@@ -123,12 +131,14 @@ def read_limits(params: dict[str, Any]) -> Limits:
     """The time limits; raises `invalid_input`."""
     limits = Limits(params["timeout_s"], params["stop_grace_s"], params["stable_s"])
     if not 0 < limits.timeout_s < float("inf"):
-        raise invalid("timeout_s", f"{limits.timeout_s:g} is no time limit", "Give seconds above 0")
+        raise invalid_option(
+            "timeout_s", f"{limits.timeout_s:g} is no time limit", "Give seconds above 0"
+        )
     at_least("stop_grace_s", limits.stop_grace_s, 0)
     at_least("stable_s", limits.stable_s, 0)
     for name in ("stop_grace_s", "stable_s"):
         if getattr(limits, name) >= limits.timeout_s:
-            raise invalid(
+            raise invalid_option(
                 "timeout_s",
                 f"{limits.timeout_s:g} s are over before {name}, {getattr(limits, name):g} s, is",
                 f"Raise timeout_s or lower {name}",
@@ -139,9 +149,4 @@ def read_limits(params: dict[str, Any]) -> Limits:
 def at_least(option: str, value: float, least: float) -> None:
     """Raise `invalid_input` for less than that, and for what is no number."""
     if not value >= least:
-        raise invalid(option, f"{value:g} is less than {least:g}", f"Give {least:g} or more")
-
-
-def invalid(option: str, seen: str, next_step: str) -> OperationError:
-    """The `invalid_input` that names an option."""
-    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)
+        raise invalid_option(option, f"{value:g} is less than {least:g}", f"Give {least:g} or more")

@@ -16,11 +16,11 @@ from typing import Any
 
 from ..core.context import Context
 from ..core.deadline import Deadline
-from ..core.errors import OperationError, Reason
+from ..core.errors import OperationError, Reason, invalid_option
 from ..core.lock import hold
 from ..core.operation import Operation, Params
 from ..core.result import Result
-from .agent_options import Agent, at_least, invalid, read_agent
+from .agent_options import Agent, at_least, read_agent
 from .arguments import platform_arguments
 from .process.layout import Layout
 from .process.release_install import Installation, app_module, install, prepare
@@ -126,7 +126,7 @@ def _source(
             "Give source, the path of the release on the target",
         )
     if given == layout.home or given in layout.home.parents:
-        raise invalid("source", f"the agent's home is inside {given}", "Keep the two apart")
+        raise invalid_option("source", f"the agent's home is inside {given}", "Keep the two apart")
     with open_source(given, module) as source:
         yield source
 
@@ -286,7 +286,7 @@ def _exclusive(agent: Agent, purpose: str, deadline: Deadline, context: Context)
 def _deadline(params: Params, context: Context) -> Deadline:
     seconds = params["timeout_s"]
     if not 0 < seconds < math.inf:
-        raise invalid("timeout_s", f"{seconds:g} is no time limit", "Give seconds above 0")
+        raise invalid_option("timeout_s", f"{seconds:g} is no time limit", "Give seconds above 0")
     return Deadline(context.clock, seconds)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.errors import OperationError, Reason
+from ..core.errors import invalid_option
 from ..core.redact import MASK, SECRET_NAME, redact_text
 
 # What the drivers set themselves for every replica.
@@ -50,7 +50,7 @@ class Environment:
         new_secret = _texts("environment_secrets", secret)
         both = sorted(set(new_plain or {}) & set(new_secret or {}))
         if both:
-            raise _invalid(
+            raise invalid_option(
                 "environment", f"{', '.join(both)} is in environment_secrets too", "Give it once"
             )
         kept_plain = {k: v for k, v in self.plain.items() if k not in (new_secret or {})}
@@ -97,13 +97,15 @@ def _texts(option: str, values: Mapping[str, Any] | None) -> dict[str, str] | No
 
 def _name(option: str, name: Any) -> str:
     if not isinstance(name, str) or not _NAME.match(name):
-        raise _invalid(
+        raise invalid_option(
             option,
             f"{name!r} is not the name of a variable",
             "Use letters, digits and underscores, and no digit in front",
         )
     if name in _RESERVED:
-        raise _invalid(option, f"{name} is set for every replica by the driver", "Leave it out")
+        raise invalid_option(
+            option, f"{name} is set for every replica by the driver", "Leave it out"
+        )
     return name
 
 
@@ -114,7 +116,9 @@ def _text(option: str, name: str, value: Any) -> str:
         return str(value)
     if not isinstance(value, str) or "\0" in value:
         kind = type(value).__name__ if not isinstance(value, str) else "text with a NUL"
-        raise _invalid(option, f"the value of {name} is a {kind}", "Give plain text or a number")
+        raise invalid_option(
+            option, f"the value of {name} is a {kind}", "Give plain text or a number"
+        )
     return value
 
 
@@ -130,7 +134,3 @@ def _url_password(value: str) -> str | None:
         return urlsplit(value).password
     except ValueError:
         return None
-
-
-def _invalid(option: str, seen: str, next_step: str) -> OperationError:
-    return OperationError(Reason.INVALID_INPUT, f"read option {option}", seen, next_step)

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..core.context import Context
-from ..core.errors import OperationError, Reason
+from ..core.errors import OperationError, Reason, invalid_option
 from ..core.operation import Operation, Params
 from ..core.result import Result
-from .agent_options import at_least, invalid, read_agent, read_replicas, read_serving, require_ports
+from .agent_options import at_least, read_agent, read_replicas, read_serving, require_ports
 from .arguments import platform_arguments, serving_arguments
 from .drivers import open_driver
 from .intent import DEFAULT_REPLICAS, read_intent
@@ -24,7 +24,9 @@ def run(params: Params, context: Context) -> Result:
     at_least("disk_mb", params["disk_mb"], 0)
     source = Path(params["source"]) if params["source"] else None
     if source is not None and not source.is_absolute():
-        raise invalid("source", f"{str(source)!r} is not absolute", "Give it from the root on")
+        raise invalid_option(
+            "source", f"{str(source)!r} is not absolute", "Give it from the root on"
+        )
     if count is None:
         intent = read_intent(agent.store, agent.name)
         count = intent.replicas if intent else DEFAULT_REPLICAS

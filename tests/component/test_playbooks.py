@@ -91,19 +91,28 @@ def test_a_broken_release_is_rolled_back_and_both_reasons_are_told(deployed):
 
 
 @pytest.mark.parametrize(
-    ("release", "path", "module", "seen"),
+    ("release", "path", "module", "seen", "limits"),
     [
-        ("1.6.0", "/api/v1/ready", "agent", "HTTP 503"),
-        ("1.7.0", "/api/v1/health", "health_info", "says 'unhealthy'"),
+        (
+            "1.6.0",
+            "/api/v1/ready",
+            "agent",
+            "HTTP 503",
+            {"cost_agent_timeout_s": 20, "cost_agent_stop_grace_s": 5},
+        ),
+        (
+            "1.7.0",
+            "/api/v1/health",
+            "health_info",
+            "says 'unhealthy'",
+            {"cost_agent_health_wait_s": 2},
+        ),
     ],
     ids=["never ready", "never healthy"],
 )
-def test_a_release_whose_health_never_comes_is_rolled_back(deployed, release, path, module, seen):
-    limits = {
-        "cost_agent_timeout_s": 8,
-        "cost_agent_stop_grace_s": 5,
-        "cost_agent_health_wait_s": 2,
-    }
+def test_a_release_whose_health_never_comes_is_rolled_back(
+    deployed, release, path, module, seen, limits
+):
     second = pid_file(deployed, 1).read_text()
     source = refusing(deployed.folder, path)
     run = deployed.deploy(release, source, "-e", json.dumps(limits))

@@ -39,15 +39,16 @@ def cancellable() -> Iterator[None]:
         raise Cancelled(signal.Signals(number).name)
 
     before = {each: signal.signal(each, end) for each in _SIGNALS}
-    _signal_on_parent_death(signal.SIGTERM)
+    signal_on_parent_death(signal.SIGTERM)
     try:
         yield
     finally:
-        _signal_on_parent_death(0)
+        signal_on_parent_death(0)
         for each, handler in before.items():
             signal.signal(each, handler if handler is not None else signal.SIG_DFL)
 
 
-def _signal_on_parent_death(number: int) -> None:
+def signal_on_parent_death(number: int) -> None:
+    """Have the kernel send this signal when the thread that started this process ends; 0: none."""
     with contextlib.suppress(OSError, AttributeError):  # not Linux
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)

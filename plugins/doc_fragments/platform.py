@@ -29,7 +29,10 @@ options:
     default: /opt/cost-agent
   state_store:
     description:
-      - URL of the folder that keeps locks and intent, such as C(file:///var/lib/cost-agent).
+      - Where locks and intent are kept, C(file:///folder) or C(s3://bucket/prefix).
+      - S3 needs boto3 1.36 or newer on the managed host. Its credentials and endpoint come from the
+        environment (E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE), E(AWS_ENDPOINT_URL), ...), C(~/.aws) or a
+        role.
       - Without it, the folder C(state) below O(home).
     type: str
 """

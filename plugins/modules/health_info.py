@@ -238,7 +238,11 @@ options:
     type: float
     default: 0.0
   state_store:
-    description: Where the samples are kept, C(file:///folder). Without it there is no history.
+    description:
+      - Where the samples are kept, C(file:///folder) or C(s3://bucket/prefix). Without it there is
+        no history.
+      - Credentials and endpoint of S3 come from the environment (E(AWS_ACCESS_KEY_ID),
+        E(AWS_PROFILE), E(AWS_ENDPOINT_URL), ...), C(~/.aws) or a role.
     type: str
   history_keep_days:
     description: Days to keep samples for.
@@ -251,6 +255,7 @@ requirements:
   - pycurl, for O(targets) and O(dependencies)
   - psycopg2, for O(database)
   - redis, for O(cache)
+  - boto3 >= 1.36, for an O(state_store) in S3
 """
 
 EXAMPLES = r"""

@@ -1,14 +1,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where locks, intent, incidents and history live: `file:///folder`.
+"""Where locks, intent, incidents and history live, and the kind that is a folder.
 
 Entries are bytes under keys like `locks/cost-agent`. A write can demand the version that it
-replaces, so two writers never overwrite each other unseen.
+replaces, so two writers never overwrite each other unseen. The `repository` area opens a store by
+its URL.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote
 
 from .errors import OperationError, Reason
+from .readable import size_text
 
 ANY = "any"
 ABSENT = "absent"
@@ -53,25 +55,15 @@ class StateStore(Protocol):
         """The keys below the prefix, sorted."""
 
 
-def open_state_store(url: str) -> StateStore:
-    """The store at `url`; `invalid_input` unless it is `file:///folder`."""
-    scheme, _colon, rest = url.partition("://")
-    folder = unquote(rest)
-    if scheme != "file" or not folder.startswith("/") or "\0" in folder:
-        raise OperationError(
-            Reason.INVALID_INPUT,
-            "open the state store",
-            f"{url!r} is not of the form file:///folder",
-            "Give an absolute folder, for example file:///var/lib/cost-agent/state",
-        )
-    return FileStateStore(Path(folder))
-
-
 class FileStateStore:
-    """A folder: one file an entry, replaced by rename, versions from the content's hash."""
+    """A folder: one file an entry, replaced by rename, versions from the content's hash.
 
-    def __init__(self, folder: Path) -> None:
+    `called` is what messages call it.
+    """
+
+    def __init__(self, folder: Path, called: str = "the state store") -> None:
         self._folder = folder
+        self._called = called
 
     def read(self, key: str) -> Entry | None:
         try:
@@ -85,7 +77,7 @@ class FileStateStore:
     def write(self, key: str, data: bytes, expect: str = ANY) -> str:
         path = self._path(key)
         try:
-            with self._exclusive():
+            with self.exclusive():
                 self._check(key, expect)
                 write_atomically(path, data)
         except OSError as error:
@@ -94,7 +86,7 @@ class FileStateStore:
 
     def delete(self, key: str, expect: str = ANY) -> None:
         try:
-            with self._exclusive():
+            with self.exclusive():
                 self._check(key, expect)
                 with contextlib.suppress(FileNotFoundError):
                     self._path(key).unlink()
@@ -122,7 +114,7 @@ class FileStateStore:
             raise VersionConflict(key)
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Keep other writers out between a check and its write, for that moment only."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(self._folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -133,12 +125,31 @@ class FileStateStore:
             os.close(handle)
 
     def _cannot(self, verb: str, error: OSError) -> OperationError:
+        return folder_failure(f"{verb} {self._called}", self._folder, error)
+
+
+def folder_failure(wanted: str, folder: Path, error: OSError) -> OperationError:
+    """The error for what reading or writing below `folder` met.
+
+    `budget` for a full disk or quota, `unreachable` for one that does not answer, else
+    `precondition`.
+    """
+    seen = f"{error.filename or folder}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = ""
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(folder)
+            free = f", with {size_text(disk.f_bavail * disk.f_frsize)} free"
         return OperationError(
-            Reason.PRECONDITION,
-            f"{verb} the state store",
-            f"{error.filename or self._folder}: {error.strerror}",
-            f"Make {self._folder} a folder that this user can write",
+            Reason.BUDGET, wanted, seen + free, f"Make room on the disk of {folder}"
         )
+    if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+        return OperationError(
+            Reason.UNREACHABLE, wanted, seen, "See the kernel's log: the disk does not answer"
+        )
+    return OperationError(
+        Reason.PRECONDITION, wanted, seen, f"Make {folder} a folder that this user can write"
+    )
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:

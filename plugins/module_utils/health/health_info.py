@@ -11,7 +11,7 @@ from ..core.deadline import Deadline, backoff, poll
 from ..core.errors import OperationError, Reason
 from ..core.operation import Operation, Params
 from ..core.result import Result
-from ..core.state_store import open_state_store
+from ..core.textfile import write_textfile
 from . import report
 from .arguments import health_options
 from .assessment import (
@@ -21,11 +21,11 @@ from .assessment import (
     assess_replica,
 )
 from .conversation import Conversation, DependencyConversation, ReplicaConversation
-from .history import History, record
+from .history import HealthHistory, record
 from .indicators import Indicator, measured
 from .plan import Plan, read_plan
 from .sweep import sweep
-from .textfile import render, write_textfile
+from .textfile import render
 from .usage import UsageReading
 from .verdict import Finding, Verdict, worst
 
@@ -151,7 +151,11 @@ def health_info(params: Params, context: Context) -> Result:
     history = None
     before: dict[str, UsageReading] = {}
     if plan.state_store:
-        history = History(open_state_store(plan.state_store), plan.agent, plan.history_keep_days)
+        from ..repository import open_state_store
+
+        history = HealthHistory(
+            open_state_store(plan.state_store), plan.agent, plan.history_keep_days
+        )
         if any(target.usage for target in plan.targets):
             before = history.usage_before(context.clock.now())
     observer = Observer(plan, before, context)
@@ -188,7 +192,7 @@ def _keep(
     plan: Plan,
     agent: AgentAssessment,
     observer: Observer,
-    history: History | None,
+    history: HealthHistory | None,
     context: Context,
 ) -> None:
     now = context.clock.now()

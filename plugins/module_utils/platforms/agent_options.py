@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import invalid_option
-from ..core.state_store import StateStore, open_state_store
+from ..core.state_store import StateStore
+from ..repository import open_state_store
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?\Z")

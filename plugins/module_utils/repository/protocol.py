@@ -16,7 +16,8 @@ from ..core.state_store import ANY, Entry
 class StoredObject:
     """An object as a listing shows it; `modified_at` is in seconds since the epoch.
 
-    `version` changes with the content (an ETag, or a file's own marks).
+    `version` changes with the content (an ETag, or a file's own marks). Compare it with that of
+    another listing only.
     """
 
     key: str
@@ -59,8 +60,10 @@ MAX_PARTS = 10_000
 class Repository(Protocol):
     """A place for backups, at `url`, without credentials in it.
 
-    Everything raises `OperationError` whose sentences name the repository: `unreachable`,
-    `auth`, `timeout`, `precondition`, `integrity`.
+    A key is names with / between them, none empty or beginning with a dot; another one is
+    `invalid_input`. Everything raises `OperationError` whose sentences name the repository:
+    `unreachable`, `auth`, `timeout`, `precondition`, `integrity`, `budget` (storage is full).
+    One may be used from several threads.
     """
 
     url: str
@@ -71,7 +74,10 @@ class Repository(Protocol):
     def open(
         self, key: str, offset: int = 0, size: int | None = None
     ) -> AbstractContextManager[Reader]:
-        """Read an object, or `size` bytes of it from `offset`, as a stream; `NoSuchObject`."""
+        """Read an object, or `size` bytes of it from `offset`, as a stream; `NoSuchObject`.
+
+        A shorter object ends earlier.
+        """
 
     def write(self, key: str, data: bytes, expect: str = ANY) -> str:
         """Store a small object at once and return its version.
@@ -86,10 +92,22 @@ class Repository(Protocol):
         """The objects whose keys begin with the prefix, by key."""
 
     def list_folders(self, prefix: str) -> Iterator[str]:
-        """The names from the prefix (empty, or ending in /) to the next /, sorted, once each."""
+        """The names from the prefix (empty, or ending in /) to the next /, sorted, once each.
+
+        Some servers go on to name a folder after its last object was deleted.
+        """
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove objects, missing ones too, in as few requests as possible; returns how many."""
+        """Remove objects in as few requests as possible; returns how many keys there were.
+
+        One that is missing is as good as removed.
+        """
+
+    def delete_version(self, key: str, version: str) -> None:
+        """Remove an object that `write` made; `VersionConflict` unless it has this version."""
+
+    def unfinished_uploads(self, prefix: str) -> int:
+        """How many uploads below the prefix have begun and not ended; `abort_uploads` ends them."""
 
     def abort_uploads(self, prefix: str) -> int:
         """End what unfinished uploads below the prefix have left; returns how many there were."""
@@ -99,3 +117,6 @@ class Repository(Protocol):
 
         Such as "a legal hold" or "an object lock until 2026-01-01T00:00:00Z".
         """
+
+    def close(self) -> None:
+        """Give its connections back."""

@@ -16,7 +16,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health import health_info
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.exchange import Exchange
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.history import History
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.history import (
+    HealthHistory,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.usage import UsageReading
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -168,7 +170,7 @@ def test_a_replica_that_does_not_run_is_down_and_not_asked(run):
 
 
 def test_the_history_forgets_days_beyond_the_retention(tmp_path):
-    history = History(FileStateStore(tmp_path), "cost-agent", keep_days=2)
+    history = HealthHistory(FileStateStore(tmp_path), "cost-agent", keep_days=2)
     for day in range(5):
         history.append({"replicas": []}, MIDNIGHT + day * 86400)
         history.append({"replicas": []}, MIDNIGHT + day * 86400 + 60)
@@ -178,7 +180,7 @@ def test_the_history_forgets_days_beyond_the_retention(tmp_path):
 
 
 def test_a_reading_from_before_midnight_is_found(tmp_path):
-    history = History(FileStateStore(tmp_path), "cost-agent", keep_days=30)
+    history = HealthHistory(FileStateStore(tmp_path), "cost-agent", keep_days=30)
     reading = UsageReading(MIDNIGHT - 30, cpu_seconds=1.0, uptime_s=50.0)
     history.append({"replicas": [{"name": "a", "usage": vars(reading)}]}, MIDNIGHT - 30)
     assert history.usage_before(MIDNIGHT + 30) == {"a": reading}
@@ -189,7 +191,7 @@ def test_a_reading_from_before_midnight_is_found(tmp_path):
     "text", ["", "[]", "{", '{"replicas": 5}', '{"replicas": [{"usage": {"x": 1}}, 7]}']
 )
 def test_records_that_are_not_ours_are_passed_over(tmp_path, text):
-    history = History(FileStateStore(tmp_path), "cost-agent", keep_days=30)
+    history = HealthHistory(FileStateStore(tmp_path), "cost-agent", keep_days=30)
     history.append({"replicas": []}, MIDNIGHT + 100)
     (path,) = tmp_path.glob("history/health/cost-agent/2025-01-23/*")
     path.write_text(text)

@@ -15,6 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.readable import (
+    duration_text,
+)
+
 Span = tuple[str, str]
 Line = list[Span]
 
@@ -70,16 +74,6 @@ def plain(text: Any) -> str:
     """Text that is safe on any terminal and in any file: ASCII without control characters."""
     clean = _ESCAPE_SEQUENCE.sub("", str(text)).replace("\r\n", "\n").expandtabs()
     return _CONTROL.sub("", clean).encode("ascii", "backslashreplace").decode("ascii")
-
-
-def duration(seconds: float) -> str:
-    """`14.2 s`, `3 min 12 s` or `1 h 3 min`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def shorten(label: str) -> str:
@@ -189,15 +183,26 @@ def table(content: Mapping[str, Any], width: int, indent: int = 4) -> list[Line]
     count = max([len(columns), *map(len, rows)])
     rows = [row + [""] * (count - len(row)) for row in [columns, *rows]]
     right = [_is_quantities([row[i] for row in rows[1:]]) for i in range(count)]
-    widths = [max(len(row[i]) for row in rows) for i in range(count)]
     room = width - indent - len(_GAP) * (count - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST_CELL:
-        widths[widths.index(max(widths))] -= 1
+    widths = _fitted([[row[i] for row in rows] for i in range(count)], room)
     return [line for row in rows for line in _table_row(row, widths, right, indent)]
 
 
+def _fitted(columns: list[list[str]], room: int) -> list[int]:
+    """Widths that fit: running text gives way before a word, such as an id, is broken."""
+    widths = [max(map(len, column)) for column in columns]
+    words = [max(len(word) for cell in column for word in cell.split(" ")) for column in columns]
+    while sum(widths) > room and max(widths) > _NARROWEST_CELL:
+        running = [i for i, word in enumerate(words) if widths[i] > max(word, _NARROWEST_CELL)]
+        widths[max(running or range(len(widths)), key=lambda i: widths[i])] -= 1
+    return widths
+
+
 def _table_row(row: list[str], widths: list[int], right: list[bool], indent: int) -> list[Line]:
-    cells = [textwrap.wrap(cell, max(width, 1)) for cell, width in zip(row, widths)]
+    cells = [
+        textwrap.wrap(cell, max(width, 1), break_on_hyphens=False)
+        for cell, width in zip(row, widths)
+    ]
     lines = []
     for depth in range(max(1, *map(len, cells)) if cells else 0):
         line: Line = [(" " * indent, "")]
@@ -299,7 +304,7 @@ def closing(outcome: Outcome, width: int) -> list[Line]:
     if not outcome.hosts:
         return [[("no host matched: nothing was done", "failed")]]
     verdict = max(outcome.verdicts.values(), key=VERDICTS.index, default="")
-    word, text = verdict or "done", f" in {duration(outcome.seconds)}"
+    word, text = verdict or "done", f" in {duration_text(outcome.seconds)}"
     if outcome.failures:
         word = "failed"
         if outcome.hosts > 1:

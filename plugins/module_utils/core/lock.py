@@ -18,6 +18,7 @@ from .process_identity import ProcessIdentity, identify, this_machine
 from .state_store import ABSENT, StateStore, VersionConflict
 
 _EXPIRY_MARGIN_S = 60.0
+_LEASE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def hold(
     Waits for another holder; raises `locked`, naming that holder, when the deadline passes.
     """
     key = f"locks/{name}"
-    version = _acquire(store, key, purpose, deadline, clock)
+    version = _acquire(store, key, purpose, deadline, clock, deadline.remaining)
     try:
         yield
     finally:
@@ -58,13 +59,56 @@ def hold(
             store.delete(key, expect=version)
 
 
-def _acquire(store: StateStore, key: str, purpose: str, deadline: Deadline, clock: Clock) -> str:
+class Lease:
+    """A lock of long work, which renews it while it works: a holder that dies soon loses it."""
+
+    def __init__(self, store: StateStore, name: str, purpose: str, clock: Clock) -> None:
+        self._store = store
+        self._key = f"locks/{name}"
+        self._purpose = purpose
+        self._clock = clock
+        self._version = ""
+        self._renewed_at = 0.0
+
+    def __enter__(self) -> Lease:
+        """Take the lock at once; raises `locked`, naming the holder."""
+        now = Deadline(self._clock, 0)
+        self._version = _acquire(self._store, self._key, self._purpose, now, self._clock, _LEASE_S)
+        self._renewed_at = self._clock.monotonic()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with contextlib.suppress(VersionConflict):
+            self._store.delete(self._key, expect=self._version)
+
+    def keep(self) -> None:
+        """Renew it when it is time; call it often. Raises `locked` when it is another's by now."""
+        if self._clock.monotonic() - self._renewed_at < _LEASE_S / 3:
+            return
+        try:
+            self._version = _write(
+                self._store, self._key, self._purpose, self._clock, _LEASE_S, self._version
+            )
+        except VersionConflict:
+            raise _is_locked(self._store, self._key, self._purpose, self._clock, 0) from None
+        self._renewed_at = self._clock.monotonic()
+
+
+def _acquire(
+    store: StateStore, key: str, purpose: str, deadline: Deadline, clock: Clock, valid_s: float
+) -> str:
     def attempt() -> str | None:
-        return _try_acquire(store, key, purpose, deadline, clock)
+        return _try_acquire(store, key, purpose, clock, valid_s)
 
     version = poll(attempt, deadline, clock, backoff(longest=0.25))
-    if version is not None:
-        return version
+    if version is None:
+        raise _is_locked(store, key, purpose, clock, deadline.seconds)
+    return version
+
+
+def _is_locked(
+    store: StateStore, key: str, purpose: str, clock: Clock, waited_s: float
+) -> OperationError:
     holder = _holder(store, key)
     seen = "another run took it again and again"
     if holder:
@@ -72,9 +116,9 @@ def _acquire(store: StateStore, key: str, purpose: str, deadline: Deadline, cloc
             f"it is held for {holder.purpose!r} by pid {holder.pid} on "
             f"{holder.machine.split('/')[0]} since {clock.now() - holder.acquired_at:.0f} s"
         )
-    raise OperationError(
+    return OperationError(
         Reason.LOCKED,
-        f"lock {key} for {purpose!r} within {deadline.seconds:.0f} s",
+        f"lock {key} for {purpose!r} within {waited_s:.0f} s",
         seen,
         "Wait until that run has ended, then run this again",
         state={"holder": asdict(holder) if holder else None},
@@ -82,13 +126,22 @@ def _acquire(store: StateStore, key: str, purpose: str, deadline: Deadline, cloc
 
 
 def _try_acquire(
-    store: StateStore, key: str, purpose: str, deadline: Deadline, clock: Clock
+    store: StateStore, key: str, purpose: str, clock: Clock, valid_s: float
 ) -> str | None:
     entry = store.read(key)
     if entry is not None:
         holder = _parse(entry.data)
         if holder is not None and not holder.is_gone(clock.now()):
             return None
+    try:
+        return _write(store, key, purpose, clock, valid_s, entry.version if entry else ABSENT)
+    except VersionConflict:
+        return None
+
+
+def _write(
+    store: StateStore, key: str, purpose: str, clock: Clock, valid_s: float, expect: str
+) -> str:
     me = identify(os.getpid())
     now = clock.now()
     mine = Holder(
@@ -97,14 +150,10 @@ def _try_acquire(
         start_time=me.start_time if me else 0,
         machine=this_machine(),
         acquired_at=now,
-        expires_at=now + deadline.remaining + _EXPIRY_MARGIN_S,
+        expires_at=now + valid_s + _EXPIRY_MARGIN_S,
         token=uuid.uuid4().hex,
     )
-    data = json.dumps(asdict(mine)).encode()
-    try:
-        return store.write(key, data, expect=entry.version if entry else ABSENT)
-    except VersionConflict:
-        return None
+    return store.write(key, json.dumps(asdict(mine)).encode(), expect=expect)
 
 
 def _holder(store: StateStore, key: str) -> Holder | None:

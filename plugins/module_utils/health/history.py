@@ -1,18 +1,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Samples kept for later runs: `history/health/<agent>/<date>/<time>-<id>.json`.
-
-Dates and times are UTC. Days older than the retention go when the first sample of a new day is
-written.
-"""
+"""Samples kept for later runs, below `history/health/<agent>` in the state store."""
 
 from __future__ import annotations
 
-import json
-import os
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
+from ..core.history import History
 from ..core.state_store import StateStore
 from .assessment import AgentAssessment, ReplicaAssessment
 from .conversation import ReplicaConversation
@@ -51,46 +46,17 @@ def _rounded(values: Any) -> list[float]:
     return [round(value, 3) for value in values]
 
 
-class History:
+class HealthHistory(History):
     """The health samples of one agent in a state store."""
 
     def __init__(self, store: StateStore, agent: str, keep_days: int) -> None:
-        self._store = store
-        self._prefix = f"history/health/{agent}"
-        self._keep_days = keep_days
-
-    def append(self, entry: dict[str, Any], now: float) -> None:
-        """Write one record; on a day's first, drop the days beyond the retention."""
-        moment = datetime.fromtimestamp(now, timezone.utc)
-        day = f"{self._prefix}/{moment:%Y-%m-%d}"
-        is_first_today = not self._store.list(day)
-        key = f"{day}/{moment:%H%M%S}.{moment.microsecond // 1000:03d}-{os.urandom(4).hex()}.json"
-        self._store.write(key, json.dumps(entry, separators=(",", ":")).encode())
-        if is_first_today:
-            self._prune(moment)
-
-    def _prune(self, moment: datetime) -> None:
-        oldest = f"{moment - timedelta(days=self._keep_days):%Y-%m-%d}"
-        for key in self._store.list(self._prefix):
-            if key[len(self._prefix) + 1 :].partition("/")[0] < oldest:
-                self._store.delete(key)
+        super().__init__(store, f"history/health/{agent}", keep_days)
 
     def usage_before(self, now: float) -> dict[str, UsageReading]:
         """By replica, the youngest usage reading that a CPU average may start from."""
-        days = {
-            f"{datetime.fromtimestamp(then, timezone.utc):%Y-%m-%d}"
-            for then in (now, now - WINDOW_S[1])
-        }
-        keys = [key for day in days for key in self._store.list(f"{self._prefix}/{day}")]
         found: dict[str, UsageReading] = {}
-        for key in sorted(keys, reverse=True):
-            age_s = now - _time_of(key)
-            if age_s > WINDOW_S[1]:
-                break
-            if age_s < WINDOW_S[0]:
-                continue
-            entry = self._store.read(key)
-            for replica in _replicas(entry.data if entry else b""):
+        for entry in self.newest_first(now, WINDOW_S[1], from_s=WINDOW_S[0]):
+            for replica in _replicas(entry):
                 reading = _reading(replica.get("usage"))
                 if reading is not None:
                     found.setdefault(str(replica.get("name")), reading)
@@ -99,22 +65,9 @@ class History:
         return found
 
 
-def _time_of(key: str) -> float:
-    """Seconds since the epoch in a key's date and time; 0 for a file of someone else's."""
-    day, _slash, name = key.rpartition("/")
-    try:
-        moment = datetime.strptime(
-            f"{day.rpartition('/')[2]} {name.partition('-')[0]}", "%Y-%m-%d %H%M%S.%f"
-        )
-    except ValueError:
-        return 0.0
-    return moment.replace(tzinfo=timezone.utc).timestamp()
-
-
-def _replicas(data: bytes) -> list[dict[str, Any]]:
-    try:
-        replicas = json.loads(data)["replicas"]
-    except (ValueError, KeyError, TypeError):
+def _replicas(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    replicas = entry.get("replicas")
+    if not isinstance(replicas, list):
         return []  # not a record of ours
     return [each for each in replicas if isinstance(each, dict)]
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from ..core.context import Context
 from ..core.errors import invalid_option
 from ..core.operation import Operation, Params
+from ..core.readable import duration_s
 from ..core.result import Result, Table
 from .agent_options import read_agent
 from .arguments import platform_arguments
@@ -17,8 +18,6 @@ from .drivers import open_driver
 from .protocol import LogQuery
 
 _MOST_LINES = 10_000
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def run(params: Params, context: Context) -> Result:
@@ -60,9 +59,9 @@ def since_time(text: str | None, now: float) -> float | None:
     """
     if text is None:
         return None
-    duration = _DURATION.match(text)
-    if duration:
-        return now - float(duration.group(1)) * _SECONDS[duration.group(2)]
+    duration = duration_s(text)
+    if duration is not None:
+        return now - duration
     try:
         # fromisoformat takes no Z before Python 3.11
         return datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", text)).timestamp()

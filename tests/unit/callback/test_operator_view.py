@@ -20,21 +20,6 @@ def drawn(lines: list[view.Line]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (14.24, "14.2 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min 0 s"),
-        (192, "3 min 12 s"),
-        (3780, "1 h 3 min"),
-    ],
-)
-def test_durations_are_read_at_a_glance(seconds, text):
-    assert view.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
     ("raw", "text"),
     [
         ("caf\u00e9 \u2713", "caf\\xe9 \\u2713"),
@@ -87,6 +72,16 @@ def test_a_table_aligns_quantities_to_the_right_and_ends_without_blanks():
 def test_a_table_colours_its_verdicts_only():
     lines = view.table({"columns": ["x", "verdict"], "rows": [["is down", "down"]]}, 80)
     assert [word for line in lines for _text, word in line if word] == ["down"]
+
+
+def test_a_table_breaks_no_word_while_other_text_can_give_way():
+    names = {
+        "columns": ["backup", "why"],
+        "rows": [["20261123T223157Z-f8e4630a", "daily, weekly, the newest good one"]],
+    }
+    lines = [view.text_of(line) for line in view.table(names, 50)]
+    assert lines[1].startswith("    20261123T223157Z-f8e4630a   daily, weekly")
+    assert all(len(line) <= 50 for line in lines)
 
 
 def test_a_table_too_wide_is_wrapped_inside_its_widest_column():

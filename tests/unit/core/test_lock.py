@@ -16,7 +16,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.lock import Holder, hold
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.lock import (
+    Holder,
+    Lease,
+    hold,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.process_identity import (
     identify,
     this_machine,
@@ -96,3 +100,40 @@ def test_a_lock_lost_to_expiry_is_not_deleted_from_its_new_holder(store, fake_cl
     with take(store, fake_clock):
         held_by(store)
     assert json.loads(store.read(KEY).data)["purpose"] == "restart"
+
+
+def lease(store, clock):
+    return Lease(store, "agent", "backup", clock)
+
+
+def expiry(store):
+    return json.loads(store.read(KEY).data)["expires_at"]
+
+
+def test_a_lease_is_refused_at_once_while_another_holds_it(store, fake_clock):
+    held_by(store)
+    with pytest.raises(OperationError) as caught, lease(store, fake_clock):
+        pass
+    assert caught.value.reason is Reason.LOCKED
+    assert fake_clock.monotonic() == 0
+
+
+def test_a_lease_is_renewed_when_it_is_time_and_gone_after_the_block(store, fake_clock):
+    with lease(store, fake_clock) as held:
+        first = expiry(store)
+        held.keep()
+        assert expiry(store) == first
+        fake_clock.sleep(60)
+        held.keep()
+        assert expiry(store) == first + 60
+    assert store.read(KEY) is None
+
+
+def test_a_lease_that_another_took_over_ends_the_work_and_stays_the_others(store, fake_clock):
+    with lease(store, fake_clock) as held:
+        held_by(store, pid=1, expires_at=10_000.0)
+        fake_clock.sleep(60)
+        with pytest.raises(OperationError) as caught:
+            held.keep()
+    assert caught.value.reason is Reason.LOCKED
+    assert json.loads(store.read(KEY).data)["pid"] == 1

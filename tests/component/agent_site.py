@@ -18,17 +18,18 @@ PLANTED_SECRET = "planted-secret-7319"
 class Site:
     """One agent's inventory and home, in a folder of its own."""
 
-    def __init__(self, folder: Path, stack: dict) -> None:
+    def __init__(self, folder: Path, stack: dict, more: dict | None = None) -> None:
+        """`more` are further variables of its one host."""
         self.folder = folder
         self.home = folder / "home"
         self.port, self._reservation = reserve_ports(2)
         self.inventory = folder / "inventory.yml"
-        self.inventory.write_text(json.dumps(self._inventory(stack)))
+        self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
 
     def close(self) -> None:
         self._reservation.close()
 
-    def _inventory(self, stack: dict) -> dict:
+    def _inventory(self, stack: dict, more: dict) -> dict:
         postgres, redis = stack["postgres"], stack["redis"]
         variables = {
             "ansible_connection": "local",
@@ -48,6 +49,7 @@ class Site:
                 "REDIS_PASSWORD_FILE": redis["password_file"],
             },
             "cost_agent_environment_secrets": {"API_TOKEN": PLANTED_SECRET},
+            **more,
         }
         host = {"agent-under-test": variables}
         return {"all": {"children": {"cost_agent": {"hosts": host}}}}

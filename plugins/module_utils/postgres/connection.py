@@ -120,7 +120,12 @@ def connect(server: Server, database: str, purpose: str) -> psycopg2.extensions.
             sslrootcert=server.ca_file,
             application_name=_APPLICATION,
             connect_timeout=_CONNECT_TIMEOUT_S,
-            options="-c statement_timeout=0 -c lock_timeout=0 -c lc_messages=C",
+            # A server that vanished without a word is noticed after a minute and a half.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=6,
+            options="-c statement_timeout=0 -c lock_timeout=0",
+            client_encoding="UTF8",
         )
     except psycopg2.Error as error:
         raise connection_failure(purpose, server, str(error)) from error

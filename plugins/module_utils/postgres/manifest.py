@@ -53,7 +53,8 @@ class DatabaseProperties:
 
     `settings` are [role or "", "name=value"] of pg_db_role_setting; `grants` are
     [grantee or "" for PUBLIC, privilege, with grant option]; `locale_provider` is
-    pg_database.datlocprovider (c, i, b); `locale` its own locale where it has one.
+    pg_database.datlocprovider (c, i, b); `locale` its own locale where it has one, `icu_rules`
+    its own collation rules. `tablespace` is where its tables are by default.
     """
 
     owner: str
@@ -66,6 +67,8 @@ class DatabaseProperties:
     comment: str
     settings: list[list[str]]
     grants: list[list[Any]]
+    icu_rules: str = ""
+    tablespace: str = "pg_default"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,217 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One backup, from the snapshot to the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.context import Context
+from ..core.deadline import Deadline
+from ..core.errors import OperationError, Reason
+from ..core.lock import Lease
+from ..core.readable import utc_text
+from ..repository import Repository
+from .backup_options import BackupOptions
+from .child import Child
+from .dump_pipeline import TOC, DumpPipeline, Totals
+from .dump_program import dump_command, dump_failure, dump_roles, tables_by_file
+from .layout import Layout, new_backup_id
+from .manifest import SCHEMA_VERSION, Manifest, TableRows, render
+from .programs import Program, find_program
+from .scratch import scratch_folder
+from .sealing import read_recipients
+from .set_writer import RateLimit, SetWriter
+from .snapshot import Snapshot, find_blockers, hold_snapshot
+
+ROLES = "roles.sql"
+_LARGE_OBJECT = re.compile(r"blob_\d+\.dat")
+_MAX_WORKERS = 4
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished backup, and the most that its scratch folder held, in bytes."""
+
+    manifest: Manifest
+    peak_scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class Programs:
+    """PostgreSQL's programs that a backup runs."""
+
+    pg_dump: Program
+    pg_dumpall: Program
+    pg_restore: Program
+
+    @classmethod
+    def find(cls, server_version: int, bin_dir: str | None) -> Programs:
+        """Raises `missing_program`."""
+        pg_dump = find_program("pg_dump", server_version, bin_dir)
+        beside = os.path.dirname(pg_dump.path)
+        return cls(
+            pg_dump,
+            find_program("pg_dumpall", server_version, beside),
+            find_program("pg_restore", server_version, beside),
+        )
+
+
+def make_backup(
+    options: BackupOptions, repository: Repository, context: Context, lease: Lease
+) -> Made:
+    """Back the database up; when that fails, remove what was stored."""
+    layout = Layout(options.database)
+    started = context.clock.now()
+    backup_id = new_backup_id(started)
+    writer = SetWriter(
+        repository,
+        layout.set(backup_id),
+        options.level,
+        read_recipients(options.recipients),
+        RateLimit(options.rate_limit),
+    )
+    run = _Run(options, writer, context, lease)
+    try:
+        with hold_snapshot(options.server, options.database) as snapshot:
+            programs = Programs.find(snapshot.server_version, options.bin_dir)
+            with scratch_folder(options.scratch) as scratch:
+                totals, tables = run.dump(snapshot, programs, scratch)
+        finished = context.clock.now()
+        files = {file.name: file for file in writer.files}
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            id=backup_id,
+            database=options.database,
+            started_at=utc_text(started),
+            finished_at=utc_text(finished),
+            duration_s=round(finished - started, 3),
+            server_version=snapshot.server_version,
+            pg_dump_version=programs.pg_dump.version,
+            lsn=snapshot.lsn,
+            properties=snapshot.properties,
+            extensions=snapshot.extensions,
+            roles=files.pop(ROLES),
+            files=sorted(files.values(), key=lambda file: file.name),
+            tables=tables,
+            large_objects=sum(_LARGE_OBJECT.fullmatch(name) is not None for name in files),
+            compression=f"zstd:{options.level}",
+            recipients=options.recipients,
+            excluded_schemas=options.exclude_schemas,
+            excluded_tables=options.exclude_tables,
+            made_by=_made_by(),
+        )
+        repository.write(layout.manifest(backup_id), render(manifest))
+    except BaseException:
+        # What cannot be removed now has no manifest, so it is no backup; prune removes it. A
+        # manifest whose writing failed may be there all the same: it goes first.
+        with contextlib.suppress(OperationError):
+            writer.abort(layout.manifest(backup_id))
+        raise
+    return Made(manifest, totals.peak_folder_bytes)
+
+
+class _Run:
+    """The dump itself, which is watched while it goes through the pipeline."""
+
+    def __init__(
+        self, options: BackupOptions, writer: SetWriter, context: Context, lease: Lease
+    ) -> None:
+        self._options = options
+        self._writer = writer
+        self._context = context
+        self._lease = lease
+        self._deadline = Deadline(context.clock, options.timeout_s)
+        self._estimate = 0
+
+    def dump(
+        self, snapshot: Snapshot, programs: Programs, folder: Path
+    ) -> tuple[Totals, list[TableRows]]:
+        """Everything but the manifest; the rows of each table in the dump."""
+        options, writer = self._options, self._writer
+        self._estimate = sum(table.size for table in snapshot.tables.values())
+        workers = min(_MAX_WORKERS, len(os.sched_getaffinity(0)))
+        pipeline = DumpPipeline(folder, writer, workers)
+        with contextlib.closing(pipeline):
+            with self._running(programs.pg_dump, snapshot, folder) as child:
+                roles = dump_roles(programs.pg_dumpall, options.server, options.database)
+                writer.add_small(ROLES, roles)
+                code = pipeline.run(child, self._tick)
+                if code != 0:
+                    raise self._failure(code, child.said())
+            oids = tables_by_file(programs.pg_restore, folder)
+            writer.add_small(TOC, (folder / TOC).read_bytes())
+            writer.finish()
+        tables = [
+            TableRows(snapshot.tables[oid].schema, snapshot.tables[oid].name, rows, file)
+            for file, rows in pipeline.totals.rows.items()
+            for oid in [oids[file]]
+        ]
+        return pipeline.totals, sorted(tables, key=lambda each: (each.schema, each.name))
+
+    @contextlib.contextmanager
+    def _running(self, pg_dump: Program, snapshot: Snapshot, folder: Path) -> Iterator[Child]:
+        options = self._options
+        command = dump_command(
+            pg_dump,
+            folder,
+            snapshot.id,
+            options.jobs,
+            options.lock_timeout_s,
+            options.exclude_schemas,
+            options.exclude_tables,
+        )
+        child = Child(command, options.server.environment(options.database))
+        try:
+            yield child
+        finally:
+            child.end()
+
+    def _tick(self, totals: Totals) -> None:
+        if self._deadline.expired:
+            raise OperationError(
+                Reason.TIMEOUT,
+                f"back {self._options.database} up within {self._deadline.seconds:g} s",
+                f"{totals.raw_bytes / _MB:.0f} MB were read by then",
+                "Raise timeout_s, or see whether the repository or the server is slow",
+                state={"raw_bytes": totals.raw_bytes},
+            )
+        self._lease.keep()
+        elapsed = self._deadline.elapsed
+        rate = totals.raw_bytes / _MB / elapsed if elapsed else 0
+        self._context.progress.update(
+            f"backup of {self._options.database}, {rate:.0f} MB/s: MB",
+            round(totals.raw_bytes / _MB),
+            round(max(self._estimate, totals.raw_bytes) / _MB),
+        )
+
+    def _failure(self, code: int, said: str) -> OperationError:
+        wanted = f"back {self._options.database} up"
+        failure = dump_failure(wanted, "pg_dump", code, said)
+        if failure.reason is not Reason.LOCKED:
+            return failure
+        blockers = find_blockers(self._options.server, self._options.database)
+        return OperationError(
+            Reason.LOCKED,
+            f"{wanted}, waiting {self._options.lock_timeout_s:g} s for its tables",
+            "; ".join(blockers) or failure.seen,
+            failure.next_step,
+            **failure.details,
+        )
+
+
+def _made_by() -> dict[str, str]:
+    """Who and what runs this."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name
+        user = str(os.getuid())
+    return {"user": user, "host": socket.gethostname(), "collection": "0.1.0"}

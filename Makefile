@@ -11,7 +11,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 RUN := .venv/.ready
 DEV := .venv/.ready-dev
+AWS := .cache/awscli/.ready
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -25,6 +27,9 @@ $(RUN): scripts/venv.sh requirements/uv.txt requirements/run.txt
 $(DEV): $(RUN) requirements/dev.txt
 	@scripts/venv.sh dev
 
+$(AWS): $(DEV) scripts/awscli.sh requirements/awscli.txt
+	@scripts/awscli.sh
+
 .PHONY: venv lock clean
 venv: $(DEV) ## Bring up .venv with everything that development needs
 
@@ -36,7 +41,7 @@ clean: ## Remove what the other targets have made, .venv too
 
 # --- seeing it work ---------------------------------------------------------------------------
 
-.PHONY: demo demo-keep demo-down bench-health
+.PHONY: demo demo-keep demo-down bench-health bench-backup
 demo: $(RUN) ## Deploy, watch, restart, break and stop a real agent on a real stack
 	@python demo/run.py
 
@@ -48,6 +53,9 @@ demo-down: $(RUN) ## Stop what demo-keep left running
 
 bench-health: $(DEV) ## Measure the health sweep against the figures in the README
 	@python tests/bench/health.py
+
+bench-backup: $(DEV) $(AWS) ## Measure backup and restore beside the guide's own commands
+	@python tests/bench/backup.py $(BENCH_ARGS)
 
 # --- tests ------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 Starts the embedded stack, then runs the collection's own playbooks against it as an operator
 would: deploy, deploy the next release, restart, deploy a broken release that is rolled back by
-itself, look at the health, stop. Stops what it started, also when a step fails.
+itself, back up, lose a table, restore while the agent serves, prove the backup once more, stop.
+Stops what it started, also when a step fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -36,11 +38,25 @@ class Step:
     expect: int = 0
 
 
+@dataclass(frozen=True)
+class Query:
+    """A statement for the agent's database: what it shows, and what it must answer."""
+
+    title: str
+    statement: str
+    answer: str
+
+
 def release(release_id: str, source: Path) -> tuple[str, ...]:
     return f"cost_agent_release={release_id}", f"cost_agent_release_source={source}"
 
 
-STEPS = (
+SAVINGS = "SELECT count(*), sum(monthly_saving) FROM cost.recommendations"
+# The demo agent makes the same rows every time.
+ALL_SAVINGS = "60|5954.62"
+CONFIRM = "cost_agent_restore_confirm=cost_agent"
+
+STEPS: tuple[Step | Query, ...] = (
     Step("Deploy the first release", "deploy", release("1.4.1", AGENT_SOURCE)),
     Step("Deploy the next one", "deploy", release("1.4.2", AGENT_SOURCE)),
     Step("Restart, one replica at a time", "restart"),
@@ -51,6 +67,17 @@ STEPS = (
         expect=ANSIBLE_FAILED,
     ),
     Step("The agent serves on", "health"),
+    Step("Back the database up", "backup"),
+    Query("What somebody will miss", SAVINGS, ALL_SAVINGS),
+    Query("Somebody drops the table", "DROP TABLE cost.recommendations", "DROP TABLE"),
+    Step(
+        "Restore while the agent serves: into a new database, which is swapped in",
+        "restore",
+        ("cost_agent_restore_swap=true", CONFIRM),
+    ),
+    Query("It is all there", SAVINGS, ALL_SAVINGS),
+    Step("Prove the backup: restore it into a scratch database", "drill"),
+    Step("What backups there are", "backups"),
 )
 STOP = Step("Stop", "stop")
 
@@ -95,7 +122,7 @@ def tear_down() -> int:
     """Stop the agent and the stack and remove what they kept; 0 when nothing is left."""
     if not HOME.exists():
         return 0
-    agent_stopped = not PORT_FILE.exists() or run(STOP)
+    agent_stopped = not PORT_FILE.exists() or play(STOP)
     if not agent_stopped or not stack("down", "--purge"):
         return 1
     shutil.rmtree(HOME)
@@ -108,7 +135,37 @@ def stack(*words: str) -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def run(step: Step) -> bool:
+def run(step: Step | Query) -> bool:
+    return play(step) if isinstance(step, Step) else ask(step)
+
+
+def ask(query: Query) -> bool:
+    """Run the statement with psql; whether it answers as it must."""
+    heading(query.title, f'psql cost_agent -c "{query.statement}"')
+    server = json.loads((HOME / "stack" / "stack.json").read_text())["postgres"]
+    address = f"host={server['host']} port={server['port']} user={server['user']}"
+    finished = subprocess.run(
+        [
+            f"{server['bin_dir']}/psql",
+            f"{address} dbname={server['database']}",
+            "--no-psqlrc",
+            "--tuples-only",
+            "--no-align",
+            f"--command={query.statement}",
+        ],
+        env={**os.environ, "PGPASSWORD": Path(server["password_file"]).read_text().strip()},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    answer = finished.stdout.strip()
+    print(answer)
+    if answer != query.answer:
+        print(f"expected {query.answer}")
+    return answer == query.answer
+
+
+def play(step: Step) -> bool:
     command = ["ansible-playbook", f"playbooks/{step.playbook}.yml", "-i", "inventories/local"]
     for variable in step.variables:
         command += ["-e", variable]

@@ -209,4 +209,5 @@ class Postgres(Server):
             "password_file": str(self._password_file),
             "superuser": SUPERUSER,
             "superuser_password_file": str(self._superuser_password_file),
+            "bin_dir": str(_installation() / "bin"),
         }

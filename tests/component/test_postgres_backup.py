@@ -451,6 +451,41 @@ def test_an_ended_session_of_the_server_fails_the_backup(stack, folder, large):
     nothing_is_left(folder, large)
 
 
+def test_a_killed_backend_of_the_server_fails_the_backup(stack, folder, large):
+    """The server ends all sessions then, and recovers."""
+    running, _pids = started(stack, folder)
+    with session(stack, "postgres") as cursor:
+        wait_until(lambda: busy(cursor))
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = 'large' AND query LIKE 'COPY%'"
+        )
+        (pid,) = cursor.fetchone()
+        os.kill(pid, signal.SIGKILL)
+        outcome = running.result()
+    assert outcome["reason"] == "unreachable", outcome
+    wait_until(lambda: serves(stack))
+    nothing_is_left(folder, large)
+
+
+def serves(stack: Addresses) -> bool:
+    try:
+        with session(stack, "postgres") as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def test_limits_that_a_role_has_do_not_end_a_backup(stack, folder):
+    with session(stack, "postgres") as cursor:
+        cursor.execute("ALTER ROLE postgres SET statement_timeout = '1ms'")
+        cursor.execute("SET statement_timeout = 0; ALTER ROLE postgres SET lock_timeout = '1ms'")
+        try:
+            made(backup(stack, folder))
+        finally:
+            cursor.execute("ALTER ROLE postgres RESET ALL")
+
+
 def busy(cursor: Any) -> bool:
     cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = 'large' AND query LIKE 'COPY%'")
     return cursor.fetchone() is not None

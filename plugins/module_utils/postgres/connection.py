@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 _APPLICATION = "optiinfra-cost-agent"
 _CONNECT_TIMEOUT_S = 10
+# What a role or a database has set for its applications would end a long dump or restore.
+_NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 def server_arguments() -> dict[str, dict[str, Any]]:
@@ -72,6 +74,7 @@ class Server:
         fixed = {
             "PGDATABASE": database,
             "PGAPPNAME": _APPLICATION,
+            "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {_NO_LIMITS}".strip(),
             "PGCONNECT_TIMEOUT": str(_CONNECT_TIMEOUT_S),
             "LC_ALL": "C",
         }
@@ -124,7 +127,7 @@ def connect(server: Server, database: str, purpose: str) -> psycopg2.extensions.
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=6,
-            options="-c statement_timeout=0 -c lock_timeout=0",
+            options=_NO_LIMITS,
             client_encoding="UTF8",
         )
     except psycopg2.Error as error:

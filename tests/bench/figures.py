@@ -20,7 +20,8 @@ class Figure:
 
 
 def at_most(what: str, value: float, limit: float, unit: str) -> Figure:
-    return Figure(what, _text(value, unit), f"at most {limit:g} {unit}", round(value, 2) <= limit)
+    bound = f"at most {limit:g} {unit}".rstrip()
+    return Figure(what, _text(value, unit), bound, round(value, 2) <= limit)
 
 
 def at_least(what: str, value: float, limit: float, unit: str) -> Figure:
@@ -44,4 +45,4 @@ def machine() -> str:
 
 
 def _text(value: float, unit: str) -> str:
-    return f"{value:.{0 if unit == 'MB' else 2}f} {unit}"
+    return f"{value:.{0 if unit in ('MB', '') else 2}f} {unit}".rstrip()

@@ -13,7 +13,6 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import resource
 import statistics
 import subprocess
@@ -29,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # run as a script: the checkout's own packages come from there
 
 from demo.stack import Stack  # noqa: E402
+from tests.bench.figures import Figure, at_least, at_most, machine, say, show  # noqa: E402
 from tests.component.agent_site import AGENT_SOURCE, Site  # noqa: E402
 
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -42,16 +42,6 @@ HOSTS = 20
 TASKS = 10
 REPEATS = 5
 BASIC_PATH = "/api/v1/health"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table; `kept` is None where there is no limit to keep."""
-
-    what: str
-    value: str
-    limit: str = ""
-    kept: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +226,7 @@ def uri(bench: Bench, sweep_s: float) -> Iterator[Figure]:
     ratio = each_s * TARGETS / sweep_s
     yield Figure(f"one looped uri (of {URI_TARGETS})", f"{each_s:.2f} s")
     what = f"{TARGETS} looped uri, extrapolated, / the sweep"
-    yield Figure(what, f"{ratio:.0f} x", "at least 50 x", ratio >= 50)
+    yield at_least(what, ratio, 50, "x")
 
 
 def threads(bench: Bench) -> Iterator[Figure]:
@@ -274,7 +264,7 @@ def two_ways(bench: Bench) -> Iterator[Figure]:
     what = f"{HOSTS} hosts x {TASKS} tasks"
     yield Figure(f"{what}, in the controller", f"{controller.seconds:.1f} s")
     yield Figure(f"{what}, shipped modules", f"{shipped.seconds:.1f} s")
-    yield Figure(f"{what}, shipped / controller", f"{ratio:.1f} x", "at least 8 x", ratio >= 8)
+    yield at_least(f"{what}, shipped / controller", ratio, 8, "x")
 
 
 def inventory(bench: Bench, name: str, interpreter: str) -> Path:
@@ -283,13 +273,6 @@ def inventory(bench: Bench, name: str, interpreter: str) -> Path:
     path = bench.folder / f"{name}.yml"
     path.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}), encoding="utf-8")
     return path
-
-
-def at_most(what: str, value: float, limit: float, unit: str) -> Figure:
-    digits = 0 if unit == "MB" else 2
-    return Figure(
-        what, f"{value:.{digits}f} {unit}", f"at most {limit:g} {unit}", round(value, 2) <= limit
-    )
 
 
 SECTIONS: list[Callable[[Bench], Iterator[Figure]]] = [one_agent, sweep, two_ways]
@@ -308,18 +291,10 @@ def target_server() -> Iterator[int]:
         process.wait()
 
 
-def show(figure: Figure) -> None:
-    mark = {True: "ok", False: "TOO MUCH", None: ""}[figure.kept]
-    line = f"{figure.what:<44} {figure.value:>9}  {figure.limit:<15} {mark}"
-    sys.stdout.write(re.sub(r" +$", "", line) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
-    one, five, _fifteen = os.getloadavg()
-    sys.stdout.write(f"{os.cpu_count()} cores, load {one:.1f} {five:.1f} before the start\n")
+    say(machine())
     kept = True
     with tempfile.TemporaryDirectory() as folder, target_server() as port:
         bench = Bench(Path(folder), port)

@@ -93,7 +93,7 @@ class Meter:
             peaks.stop()
             if process.returncode:
                 log.seek(0)
-                said = log.read()[-4000:].decode(errors="replace")
+                said = log.read(2000).decode(errors="replace")
                 raise SystemExit(f"{command[0]} ended with {process.returncode}:\n{said}")
         return Cost(
             wall_s,

@@ -433,7 +433,8 @@ def test_a_killed_worker_of_pg_dump_fails_the_backup(stack, folder, large):
     workers = wait_until(lambda: [pid for pid in dump_processes(stack) if pid not in pids[:1]])
     os.kill(max(workers), signal.SIGKILL)
     outcome = running.result()
-    assert outcome["failed"], outcome
+    assert outcome["reason"] == "failed_state", outcome
+    assert "worker" in outcome["msg"]
     wait_until(lambda: not dump_processes(stack), 10)
     nothing_is_left(folder, large)
 
@@ -484,6 +485,27 @@ def test_limits_that_a_role_has_do_not_end_a_backup(stack, folder):
             made(backup(stack, folder))
         finally:
             cursor.execute("ALTER ROLE postgres RESET ALL")
+
+
+def test_too_few_locks_for_the_tables_are_told_in_the_servers_words(stack, folder):
+    with session(stack, "postgres") as cursor:
+        cursor.execute("CREATE DATABASE many")
+    with session(stack, "many") as cursor:
+        cursor.execute("SHOW max_locks_per_transaction")
+        (locks,) = cursor.fetchone()
+        cursor.execute("SHOW max_connections")
+        (connections,) = cursor.fetchone()
+        # Twice as many as fit, made a thousand at a time.
+        tables = 2 * int(locks) * (int(connections) + 20)
+        for first in range(0, tables, 1000):
+            cursor.execute(
+                f"DO $$BEGIN FOR i IN {first}..{first + 999} LOOP "
+                "EXECUTE format('CREATE TABLE t%s (x int)', i); END LOOP; END$$"
+            )
+    outcome = backup(stack, folder, database="many")
+    assert outcome["reason"] == "budget", outcome["msg"] + outcome.get("log_tail", "")
+    assert "out of shared memory" in outcome["msg"]
+    nothing_is_left(folder, "many")
 
 
 def busy(cursor: Any) -> bool:

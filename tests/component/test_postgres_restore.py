@@ -246,6 +246,7 @@ def test_missing_roles_are_created_without_passwords_when_asked(site, with_roles
         "gone owner"
     )
     assert site.ask(target, "SELECT has_table_privilege('gone_reader', 't', 'SELECT')")
+    assert site.ask(target, "SELECT pg_has_role('gone owner', 'gone_group', 'MEMBER')")
     assert site.ask(
         "postgres", "SELECT rolpassword FROM pg_authid WHERE rolname='gone_reader'"
     ) is (None)

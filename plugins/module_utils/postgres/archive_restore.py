@@ -74,7 +74,7 @@ class ArchiveRestore:
         (folder / TOC).write_bytes(toc)
         for name in names:
             os.mkfifo(folder / name, 0o600)
-        feeder = Feeder(folder, names, files.stream)
+        feeder = Feeder(folder, names, files.stream, self.jobs)
         environment = restore_environment(self.server, self.database)
         child = Child([*self.command, str(folder)], environment)
         try:

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from ..core.cancellation import signal_on_parent_death
 
-_TAIL_BYTES = 64 * 1024
+# The first error is at the beginning; a statement of ten thousand names may follow.
+_HEAD_BYTES = _TAIL_BYTES = 8 * 1024
 _TERM_GRACE_S = 3.0
 
 
@@ -38,7 +39,7 @@ class Child:
             preexec_fn=_be_a_bound_leader(os.getpid()),
             **streams,
         )
-        self._tail = b""
+        self._head = self._tail = b""
         self._paused = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -68,9 +69,10 @@ class Child:
         return self._process.wait(timeout_s)
 
     def said(self) -> str:
-        """The end of what it wrote to its standard error, once it has ended."""
+        """What it wrote to its standard error, once it has ended; of much, beginning and end."""
         self._listener.join(_TERM_GRACE_S)
-        return self._tail.decode(errors="replace").strip()
+        gap = b"\n...\n" if len(self._tail) == _TAIL_BYTES else b""
+        return (self._head + gap + self._tail).decode(errors="replace").strip()
 
     def pause(self) -> None:
         """Stop it and its workers where they are."""
@@ -106,7 +108,9 @@ class Child:
         assert self._process.stderr is not None
         with self._process.stderr as stderr:
             while data := stderr.read1(8192):  # type: ignore[attr-defined]
-                self._tail = (self._tail + data)[-_TAIL_BYTES:]
+                room = _HEAD_BYTES - len(self._head)
+                self._head += data[:room]
+                self._tail = (self._tail + data[room:])[-_TAIL_BYTES:]
 
 
 def _be_a_bound_leader(parent: int) -> Any:

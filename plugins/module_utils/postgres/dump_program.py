@@ -16,6 +16,7 @@ from .programs import Program
 
 _TABLE_DATA = re.compile(r"(\d+); \d+ (\d+) TABLE DATA ")
 _ANSWER_TIMEOUT_S = 120
+_LONGEST = 300
 
 
 def dump_command(
@@ -159,7 +160,8 @@ def _first_error(said: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return "it said nothing"
-    return re.sub(r"^(query failed: )?(ERROR|FATAL): +", "", lines[0]).rstrip(".")
+    sentence = re.sub(r"^(query failed: )?(ERROR|FATAL): +", "", lines[0]).rstrip(".")
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST]}..."
 
 
 def _last_line(text: str) -> str:

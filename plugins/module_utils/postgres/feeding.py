@@ -20,7 +20,7 @@ from typing import Callable
 
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ exists from Python 3.10
 _PIPE_BYTES = 1024 * 1024
-_AHEAD = 8
+_AHEAD = 6  # files that are waited for beyond those that are being read
 _MOST_THREADS = 64
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.005, 0.5
 # To look at one file takes some 3 us: a look at all of them may take a third of the time.
@@ -40,9 +40,11 @@ class Feeder:
     so that the reader never takes what it has for a whole file: end the reader, then `stop`.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], feed: Feed) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], feed: Feed, jobs: int = 1) -> None:
+        """`jobs` is how many files are read at a time."""
         self._folder = folder
         self._feed = feed
+        self._jobs = jobs
         self._pending = _Pending(names)
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
@@ -52,7 +54,7 @@ class Feeder:
         self._fed_lock = threading.Lock()
 
     def start(self) -> None:
-        for place in range(_AHEAD):
+        for place in range(self._jobs + _AHEAD):
             self._start(self._follow, place)
         self._looker.start()
 

@@ -9,6 +9,7 @@ import getpass
 import os
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from .snapshot import Snapshot, find_blockers, hold_snapshot
 ROLES = "roles.sql"
 _LARGE_OBJECT = re.compile(r"blob_\d+\.dat")
 _MAX_WORKERS = 4
+_LAST_WORDS_S = 5.0
 _MB = 1e6
 
 
@@ -144,9 +146,7 @@ class _Run:
             with self._running(programs.pg_dump, snapshot, folder) as child:
                 roles = dump_roles(programs.pg_dumpall, options.server, options.database)
                 writer.add_small(ROLES, roles)
-                code = pipeline.run(child, self._tick)
-                if code != 0:
-                    raise self._failure(code, child.said())
+                self._store(pipeline, child)
             oids = tables_by_file(programs.pg_restore, folder)
             writer.add_small(TOC, (folder / TOC).read_bytes())
             writer.finish()
@@ -156,6 +156,22 @@ class _Run:
             for oid in [oids[file]]
         ]
         return pipeline.totals, sorted(tables, key=lambda each: (each.schema, each.name))
+
+    def _store(self, pipeline: DumpPipeline, child: Child) -> None:
+        try:
+            code = pipeline.run(child, self._tick)
+        except OperationError as error:
+            # A worker that failed leaves its file without an end, and the leader says why.
+            if error.reason is not Reason.INTEGRITY:
+                raise
+            try:
+                code = child.wait(_LAST_WORDS_S)
+            except subprocess.TimeoutExpired:
+                raise error from None
+            if code == 0:
+                raise
+        if code != 0:
+            raise self._failure(code, child.said())
 
     @contextlib.contextmanager
     def _running(self, pg_dump: Program, snapshot: Snapshot, folder: Path) -> Iterator[Child]:

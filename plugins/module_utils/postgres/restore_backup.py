@@ -33,7 +33,7 @@ from .restore_checks import (
     look_at,
 )
 from .restore_options import RestoreOptions
-from .restore_roles import owners_in, roles_in, statements_for
+from .restore_roles import owners_in, roles_in, statements_for, with_their_groups
 from .restore_watch import Watch
 from .row_counts import Difference, count_rows, differences
 from .scratch import scratch_folder
@@ -118,20 +118,19 @@ class BackupRestore:
         properties = manifest.properties
         if not options.owners:
             properties = replace(properties, owner=target.user, grants=[])
-        self._files.read(manifest.roles.name)  # whole, though it may not be needed
-        roles = self._roles_to_create(target)
+        script = self._files.read(manifest.roles.name)  # whole, though it may not be needed
+        roles = self._roles_to_create(target, script.decode())
         return Plan(target, properties, program, free, manifest.raw_size, roles)
 
-    def _roles_to_create(self, target: Target) -> list[str]:
+    def _roles_to_create(self, target: Target, script: str) -> list[str]:
         if not self._options.owners:
             return []
         entries = self._entries()
         needed = roles_in(entries, self.manifest.properties)
-        missing = sorted(needed - target.roles)
         if not self._options.create_roles or not target.is_superuser:
             check_roles(target, needed, self.wanted)
         check_owners(target, owners_in(entries) | {self.manifest.properties.owner}, self.wanted)
-        return missing
+        return with_their_groups(script, sorted(needed - target.roles), target.roles)
 
     def _entries(self) -> list[TocEntry]:
         try:
@@ -148,7 +147,7 @@ class BackupRestore:
         """
         options, manifest = self._options, self.manifest
         marker = Marker.of_this_run(purpose, manifest.id, self._clock, options.timeout_s)
-        self._create_roles(plan.to_create)
+        self._create_roles(plan)
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed
             self._load(name, plan.program, watch)
@@ -187,17 +186,17 @@ class BackupRestore:
         if differ:
             raise _rows_differ(self.wanted, differ)
 
-    def _create_roles(self, names: list[str]) -> None:
-        if not names:
+    def _create_roles(self, plan: Plan) -> None:
+        if not plan.to_create:
             return
         import psycopg2
 
-        wanted = f"create role {', '.join(names)}"
+        wanted = f"create role {', '.join(plan.to_create)}"
         script = self._files.read(self.manifest.roles.name).decode()
         connection = connect_beside(self._options.server, (), wanted)
         try:
             with connection.cursor() as cursor:
-                for statement in statements_for(script, names):
+                for statement in statements_for(script, plan.to_create, plan.target.roles):
                     cursor.execute(statement)
         except psycopg2.Error as error:
             raise query_failure(wanted, error) from error

@@ -41,17 +41,40 @@ def roles_in(entries: Iterable[TocEntry], properties: DatabaseProperties) -> set
     return found - {"", _PUBLIC}
 
 
-def statements_for(roles_sql: str, missing: Collection[str]) -> list[str]:
-    """The statements that make the missing roles and their memberships, without passwords."""
+def with_their_groups(
+    roles_sql: str, missing: Collection[str], existing: Collection[str]
+) -> list[str]:
+    """The missing roles and the roles that they are members of, without the existing ones."""
+    wanted = list(missing)
+    for member in wanted:  # it grows: groups have groups
+        for group, its_member in _memberships(roles_sql):
+            if its_member == member and group not in existing and group not in wanted:
+                wanted.append(group)
+    return sorted(wanted)
+
+
+def statements_for(
+    roles_sql: str, to_create: Collection[str], existing: Collection[str]
+) -> list[str]:
+    """The statements that make these roles and their memberships, without passwords."""
+    known = {*to_create, *existing}
     chosen = []
     for line in roles_sql.splitlines():
         makes = _MAKES.match(line)
-        if makes and _unquoted(makes.group(1)) in missing:
+        if makes and _unquoted(makes.group(1)) in to_create:
             chosen.append(line)
         membership = _MEMBERSHIP.match(line)
-        if membership and any(_unquoted(each) in missing for each in membership.groups()):
-            chosen.append(_GRANTED_BY.sub("", line))
+        if membership:
+            pair = {_unquoted(each) for each in membership.groups()}
+            if pair <= known and pair & set(to_create):
+                chosen.append(_GRANTED_BY.sub("", line))
     return chosen
+
+
+def _memberships(roles_sql: str) -> list[tuple[str, str]]:
+    """Each group and a member of it."""
+    found = map(_MEMBERSHIP.match, roles_sql.splitlines())
+    return [(_unquoted(each.group(1)), _unquoted(each.group(2))) for each in found if each]
 
 
 def _unquoted(name: str) -> str:

@@ -11,6 +11,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.mani
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore_roles import (
     roles_in,
     statements_for,
+    with_their_groups,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.toc import TocEntry
 
@@ -68,12 +69,25 @@ GRANT pg_monitor TO reader2 WITH INHERIT TRUE GRANTED BY postgres;
 '''
 
 
+EXISTING = {"postgres", "pg_monitor"}
+
+
 def test_only_missing_roles_are_made_with_their_memberships():
-    assert statements_for(ROLES, ["reader"]) == [
+    assert statements_for(ROLES, ["reader"], {*EXISTING, 'Odd "one"'}) == [
         "CREATE ROLE reader;",
         "ALTER ROLE reader WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN;",
         "ALTER ROLE reader SET work_mem TO '7MB';",
         'GRANT reader TO "Odd ""one""" WITH INHERIT TRUE;',
     ]
-    assert len(statements_for(ROLES, ['Odd "one"'])) == 3
-    assert statements_for(ROLES, []) == []
+    assert statements_for(ROLES, ["reader2"], EXISTING) == [
+        "CREATE ROLE reader2;",
+        "GRANT pg_monitor TO reader2 WITH INHERIT TRUE;",
+    ]
+    assert statements_for(ROLES, [], EXISTING) == []
+
+
+def test_a_role_comes_with_the_groups_that_it_is_in_but_not_with_its_members():
+    assert with_their_groups(ROLES, ['Odd "one"'], EXISTING) == ['Odd "one"', "reader"]
+    assert with_their_groups(ROLES, ["reader"], EXISTING) == ["reader"]
+    assert with_their_groups(ROLES, ["reader2"], EXISTING) == ["reader2"]
+    assert len(statements_for(ROLES, ["reader"], EXISTING)) == 3

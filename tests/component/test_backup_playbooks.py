@@ -197,7 +197,6 @@ def test_the_hook_after_runs_after_a_failure(site, playbook, role, wrong, outcom
 @pytest.mark.parametrize("confirm", ["", "another"])
 @pytest.mark.parametrize("what", ["swap", "undo"])
 def test_nothing_in_place_without_its_name(site, what, confirm):
-    site.done("backup")
     wanted = {
         f"cost_agent_restore_{what}": True,
         "cost_agent_restore_confirm": confirm,

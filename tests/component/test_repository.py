@@ -367,8 +367,8 @@ def test_a_holder_is_named_and_a_killed_one_loses_the_lock_at_once(options, stat
         try:
             assert process.stdout.readline() == "held\n"
             prune = hold(state, "agent", "prune", Deadline(CLOCK, 0), CLOCK)
-            with pytest.raises(OperationError, match=f"pid {process.pid} on") as caught, prune:
-                pass
+            with pytest.raises(OperationError, match=f"pid {process.pid} on") as caught:
+                prune.__enter__()
             assert caught.value.reason is Reason.LOCKED
         finally:
             process.kill()

@@ -408,7 +408,7 @@ def unfinished(server: S3Server, direct: Repository) -> int:
 
 @every_stage
 @pytest.mark.parametrize(
-    "action", [Respond(500, "InternalError"), ResetRequest(), Hang()], ids=lambda each: repr(each)
+    "action", [Respond(500, "InternalError"), ResetRequest(), Hang()], ids=repr
 )
 def test_a_failed_upload_leaves_nothing(repository, proxy, direct, server, action, stage):
     proxy.inject(action, times=None, **stage)

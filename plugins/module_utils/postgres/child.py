@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import threading
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ..core.cancellation import signal_on_parent_death
 
@@ -49,12 +49,9 @@ class Child:
         return self._process.pid
 
     @property
-    def stdin(self) -> IO[bytes] | None:
-        return self._process.stdin
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        return self._process.stdout
+    def stdin(self) -> IO[bytes]:
+        """Of a program that was started with one."""
+        return cast("IO[bytes]", self._process.stdin)
 
     @property
     def paused(self) -> bool:
@@ -105,9 +102,9 @@ class Child:
             os.killpg(self.pid, number)
 
     def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as stderr:
-            while data := stderr.read1(8192):  # type: ignore[attr-defined]
+        stderr: Any = self._process.stderr
+        with stderr:
+            while data := stderr.read1(8192):
                 room = _HEAD_BYTES - len(self._head)
                 self._head += data[:room]
                 self._tail = (self._tail + data[room:])[-_TAIL_BYTES:]

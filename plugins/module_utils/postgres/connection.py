@@ -28,7 +28,7 @@ def server_arguments() -> dict[str, dict[str, Any]]:
         "port": {"type": "int"},
         "user": {"type": "str"},
         "password": {"type": "str", "no_log": True},
-        "password_file": {"type": "path"},
+        "password_file": {"type": "path", "no_log": False},
         "sslmode": {"type": "str", "choices": SSL_MODES},
         "ca_file": {"type": "path"},
         "bin_dir": {"type": "path"},

@@ -163,7 +163,6 @@ class DumpRestore:
 
     def _feed(self, child: Child, watch: Watch) -> None:
         """Give the child the dump and then the end of it, unless it ends before."""
-        assert child.stdin is not None
         os.set_blocking(child.stdin.fileno(), False)
         check = _PlainSql(self.dump.key) if self.dump.kind == PLAIN else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.clock import Clock
 from ..core.deadline import Deadline, backoff, poll
 from ..core.errors import OperationError, Reason
-from .statements import rows as rows
+from .statements import rows
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

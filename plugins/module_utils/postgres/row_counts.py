@@ -52,7 +52,7 @@ def tables_of(server: Server, database: str) -> list[tuple[str, str]]:
     wanted = f"list the tables of {database}"
     connection = connect(server, database, wanted)
     try:
-        return [(schema, name) for schema, name in rows(connection, _TABLES, None, wanted)]
+        return list(rows(connection, _TABLES, None, wanted))
     finally:
         connection.close()
 

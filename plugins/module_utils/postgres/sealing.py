@@ -175,13 +175,12 @@ class _Frames:
 class _Guard:
     """Remembers the exception of a callback, which pyrage turns into one of its own."""
 
-    def __init__(self, source: ByteSource | None, sink: Any) -> None:
+    def __init__(self, source: ByteSource, sink: Any) -> None:
         self._source = source
         self._sink = sink
         self.raised: BaseException | None = None
 
     def read(self, size: int) -> bytes:
-        assert self._source is not None
         data: bytes = self._remember(self._source.read, size)
         return data
 

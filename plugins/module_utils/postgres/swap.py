@@ -162,8 +162,7 @@ def choose_kept(found: list[KeptDatabase], database: str, kept: str | None) -> s
     before = [each.name for each in found if each.kind == BEFORE]
     if kept is None and before:
         return before[0]
-    if kept in [each.name for each in found]:
-        assert kept is not None
+    if kept is not None and kept in [each.name for each in found]:
         return kept
     there = ", ".join(each.name for each in found)
     missing = kept or f"{database}_{BEFORE}_<time>"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from ..core.errors import OperationError
+from ..core.errors import OperationError, Reason
 from ..core.state_store import ANY, Entry, FileStateStore, folder_failure
 from .keys import require_folder, require_key
 from .protocol import NoSuchObject, Reader, StoredObject, Upload
@@ -196,19 +196,26 @@ class _FileUpload:
         self._wanted = wanted
         self._folder = folder
 
+    def _opened(self) -> int:
+        if self._handle is None:
+            raise OperationError(
+                Reason.CANCELLED, self._wanted, "the upload was ended", "Run this again"
+            )
+        return self._handle
+
     def write(self, part: bytes) -> None:
-        assert self._handle is not None, "this upload has ended"
+        handle = self._opened()
         rest = memoryview(part)
         try:
             while rest:
-                rest = rest[os.write(self._handle, rest) :]
+                rest = rest[os.write(handle, rest) :]
         except OSError as error:
             raise self._failure(error) from error
 
     def commit(self) -> None:
-        assert self._handle is not None, "this upload has ended"
+        handle = self._opened()
         try:
-            os.fsync(self._handle)
+            os.fsync(handle)
             os.replace(self._temporary, self._path)
             _sync_folder(self._path.parent)
         except OSError as error:

@@ -83,7 +83,7 @@ class S3Reader:
         except S3Failure as failure:
             if failure.code == "InvalidRange":
                 return None
-            raise self._judged(failure) from failure
+            raise self._judged(failure) from None
         self._version = answer["ETag"]
         self._end = self._position + answer["ContentLength"]
         return answer["Body"]

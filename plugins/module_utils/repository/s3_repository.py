@@ -135,7 +135,7 @@ class S3Repository:
             elif failure.code not in CONFLICTS + MISSING:
                 raise
             elif not failure.retried or self._head(wanted, key):
-                raise VersionConflict(key) from failure
+                raise VersionConflict(key) from None
 
     def unfinished_uploads(self, prefix: str) -> int:
         wanted = f"list unfinished uploads of {self.url}"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (
     POSTGRES_BACKUP_VERIFY,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.engine_action import EngineAction

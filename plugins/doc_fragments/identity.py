@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of the modules that open encrypted backups; mirrors postgres/identity_options.py."""
+"""Options of the modules that open encrypted backups; mirrors postgres/sets/identity_options.py."""
 
 from __future__ import annotations
 

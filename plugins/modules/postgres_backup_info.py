@@ -175,7 +175,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_info import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_info import (
     POSTGRES_BACKUP_INFO as OPERATION,
 )
 

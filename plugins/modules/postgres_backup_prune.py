@@ -159,7 +159,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_prune import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_prune import (
     POSTGRES_BACKUP_PRUNE as OPERATION,
 )
 

@@ -136,7 +136,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (
     POSTGRES_BACKUP_VERIFY as OPERATION,
 )
 

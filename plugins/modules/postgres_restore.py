@@ -216,7 +216,7 @@ reason:
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.module_runner import (
     run_module,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_restore import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_restore import (
     POSTGRES_RESTORE as OPERATION,
 )
 

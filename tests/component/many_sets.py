@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.readable import utc_text
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres import manifest as form
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets import (
+    manifest as form,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
     Layout,
     started_at,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sealing import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.sealing import (
     read_recipients,
     seal,
 )

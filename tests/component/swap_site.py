@@ -16,11 +16,11 @@ from typing import Any
 
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.deadline import Deadline
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.connection import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.connection import (
     Server,
     connect,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap.swap import (
     Swap,
     swap_in,
     undo,
@@ -39,8 +39,8 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.cancella
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.deadline import Deadline
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.connection import Server
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap import swap_in
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.connection import Server
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap.swap import swap_in
 
 given = json.loads(sys.stdin.read())
 clock = SystemClock()

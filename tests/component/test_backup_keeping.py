@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.catalog import (
-    list_backups,
-    update_catalog,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_info import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_info import (
     POSTGRES_BACKUP_INFO,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_prune import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_prune import (
     POSTGRES_BACKUP_PRUNE,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup_verify import (
     POSTGRES_BACKUP_VERIFY,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.catalog import (
+    list_backups,
+    update_catalog,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import (
     MIN_PART,

@@ -13,12 +13,12 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.database_properties import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.database_properties import (  # noqa: E501
     apply_properties,
     create_database,
     read_properties,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
     DatabaseProperties,
 )
 from psycopg2 import sql

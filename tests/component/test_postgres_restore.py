@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.new_database import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.new_database import (
     Marker,
 )
 from psycopg2 import sql
@@ -305,7 +305,7 @@ def test_a_locale_that_the_server_lacks_is_told_and_leaves_nothing(site, odd, ta
 
 
 def json_of(manifest) -> bytes:
-    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import (
+    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
         render,
     )
 
@@ -467,7 +467,7 @@ def test_options_that_make_no_sense_are_refused(site, changes, option):
 
 
 def test_it_all_works_from_s3_too(site, target):
-    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (  # noqa: E501
+    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (
         POSTGRES_BACKUP,
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
     Extension,
 )
 
@@ -302,7 +302,7 @@ def test_of_two_at_once_the_second_names_the_first(site, large):
 @pytest.fixture(scope="module")
 def in_s3(server, large_id) -> dict[str, Any]:
     """Options for the same backup in S3."""
-    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (  # noqa: E501
+    from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.postgres_backup import (
         POSTGRES_BACKUP,
     )
 

@@ -13,13 +13,15 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.connection import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.connection import (
     connect,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.database_properties import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.database_properties import (  # noqa: E501
     read_properties,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap import list_kept
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap.swap import (
+    list_kept,
+)
 from psycopg2 import sql
 
 from demo.stack.stack import Stack

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 COLLECTION = "optiinfra.cost_agent"
@@ -49,6 +50,10 @@ def load(path: str | Path) -> Any:
 
 def test_action_group_names_every_module() -> None:
     assert sorted(load("meta/runtime.yml")["action_groups"]["all"]) == MODULES
+
+
+def test_the_engine_knows_its_version() -> None:
+    assert load("galaxy.yml")["version"] == VERSION
 
 
 def test_every_module_has_an_action_plugin_of_its_name() -> None:

@@ -33,6 +33,20 @@ class Holder:
     expires_at: float
     token: str
 
+    @classmethod
+    def of_this_process(cls, purpose: str, now: float, valid_s: float) -> Holder:
+        """This process, from `now` for `valid_s` seconds."""
+        me = identify(os.getpid())
+        return cls(
+            purpose=purpose,
+            pid=os.getpid(),
+            start_time=me.start_time if me else 0,
+            machine=this_machine(),
+            acquired_at=now,
+            expires_at=now + valid_s,
+            token=uuid.uuid4().hex,
+        )
+
     def is_gone(self, now: float) -> bool:
         """Whether the lock may be taken over: expired, or its process of this machine ended."""
         if now >= self.expires_at:
@@ -142,17 +156,7 @@ def _try_acquire(
 def _write(
     store: StateStore, key: str, purpose: str, clock: Clock, valid_s: float, expect: str
 ) -> str:
-    me = identify(os.getpid())
-    now = clock.now()
-    mine = Holder(
-        purpose=purpose,
-        pid=os.getpid(),
-        start_time=me.start_time if me else 0,
-        machine=this_machine(),
-        acquired_at=now,
-        expires_at=now + valid_s + _EXPIRY_MARGIN_S,
-        token=uuid.uuid4().hex,
-    )
+    mine = Holder.of_this_process(purpose, clock.now(), valid_s + _EXPIRY_MARGIN_S)
     return store.write(key, json.dumps(asdict(mine)).encode(), expect=expect)
 
 

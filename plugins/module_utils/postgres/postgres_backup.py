@@ -12,15 +12,14 @@ from ..core.operation import Operation, Params
 from ..core.readable import age_text, duration_text, size_text
 from ..core.result import Result, Table
 from ..repository import Repository, open_repository, state_store_of
-from .backup_history import BACKUP
-from .backup_options import BackupOptions, backup_arguments
-from .catalog import list_backups, read_manifest, update_catalog
-from .connection import connect
-from .layout import Layout
-from .make_backup import Made, Programs, make_backup
-from .manifest import Manifest
-from .run_record import recorded
-from .sealing import read_recipients
+from .backup.backup_options import BackupOptions, backup_arguments
+from .backup.make_backup import Made, Programs, make_backup
+from .record.backup_history import BACKUP
+from .record.run_record import recorded
+from .server.connection import connect
+from .sets.catalog import list_backups, read_manifest, update_catalog
+from .sets.layout import Layout
+from .sets.manifest import Manifest
 
 # pg_dump reads a table by one connection; from this share on that one decides how long it takes.
 _ONE_TABLE_SHARE = 0.5
@@ -28,7 +27,6 @@ _ONE_TABLE_SHARE = 0.5
 
 def _run(params: Params, context: Context) -> Result:
     options = BackupOptions.of(params)
-    read_recipients(options.recipients)
     with closing(open_repository(params, context.clock)) as repository:
         if options.max_age_s is not None:
             fresh = _fresh_backup(repository, options, context.clock.now())
@@ -65,7 +63,7 @@ def _fresh_backup(repository: Repository, options: BackupOptions, now: float) ->
         if _kind(manifest) == (
             options.exclude_schemas,
             options.exclude_tables,
-            options.recipients,
+            options.recipient_texts,
         ):
             age = age_text(backup.age_s)
             return Result(
@@ -81,11 +79,9 @@ def _kind(manifest: Manifest) -> tuple[list[str], list[str], list[str]]:
 
 def _would_back_up(options: BackupOptions, repository: Repository) -> Result:
     """What check mode says, once everything that a backup needs is seen to be there."""
-    connection = connect(options.server, options.database, f"back {options.database} up")
-    try:
+    wanted = f"back {options.database} up"
+    with closing(connect(options.server, options.database, wanted)) as connection:
         Programs.find(connection.server_version, options.bin_dir)
-    finally:
-        connection.close()
     next(iter(repository.list(Layout(options.database).catalog)), None)
     return Result(
         changed=True,

@@ -13,9 +13,9 @@ from ..core.operation import Operation, Params
 from ..core.readable import age_text, count_text, read_duration, size_text
 from ..core.result import Result, Table
 from ..repository import open_repository, repository_arguments
-from .backup_summary import BACKUP, FAILED, OK, BackupSummary
-from .catalog import list_backups
-from .layout import Layout
+from .sets.backup_summary import BACKUP, FAILED, OK, BackupSummary
+from .sets.catalog import list_backups
+from .sets.layout import Layout
 
 
 def run(params: Params, context: Context) -> Result:

@@ -13,10 +13,10 @@ from ..core.operation import Operation, Params
 from ..core.readable import age_text, read_duration, size_text
 from ..core.result import Result, Table
 from ..repository import Repository, open_repository, repository_arguments, state_store_of
-from .catalog import list_backups, update_catalog
-from .layout import Layout
-from .prune_plan import PrunePlan, plan_prune
-from .retention import Policy
+from .sets.catalog import list_backups, update_catalog
+from .sets.layout import Layout
+from .sets.prune_plan import PrunePlan, plan_prune
+from .sets.retention import Policy
 
 _KEYS_AT_ONCE = 1000  # one DeleteObjects request of S3
 

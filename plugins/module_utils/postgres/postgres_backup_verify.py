@@ -15,12 +15,12 @@ from ..core.operation import Operation, Params
 from ..core.readable import duration_text, size_text, utc_text
 from ..core.result import Result, Table
 from ..repository import Repository, open_repository, repository_arguments
-from .backup_summary import BACKUP, DAMAGED, FAILED, NEVER, NEWER, OK, BackupSummary
-from .catalog import LATEST, list_backups, read_manifest, update_catalog
-from .identity_options import given_identities, identity_arguments
-from .layout import Layout
-from .proofs import VERIFIED, record_proof
-from .set_check import Problem, SetCheck
+from .sets.backup_summary import BACKUP, DAMAGED, FAILED, NEVER, NEWER, OK, BackupSummary
+from .sets.catalog import LATEST, list_backups, read_manifest, update_catalog
+from .sets.identity_options import given_identities, identity_arguments
+from .sets.layout import Layout
+from .sets.proofs import VERIFIED, record_proof
+from .sets.set_check import Problem, SetCheck
 
 _ALL = "all"
 _UNVERIFIED = "unverified"

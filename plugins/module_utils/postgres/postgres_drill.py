@@ -14,23 +14,23 @@ from ..core.lock import Lease
 from ..core.operation import Operation, Params
 from ..core.readable import age_text, duration_text, read_duration, utc_text
 from ..core.result import Result, Table
+from ..core.watch import Watch
 from ..repository import Repository, open_repository, state_store_of
-from .analyze import analyze_tables
-from .backup_history import DRILL as RUN_KIND
-from .backup_summary import BackupSummary
-from .catalog import find_backup, update_catalog
-from .database_names import DRILL, name_beside
-from .index_checks import IndexChecks, check_indexes
-from .layout import Layout
-from .maintenance_database import connect_beside
-from .new_database import database_names, drop_database, drop_leftovers
-from .proofs import DRILL as PROOF_KIND
-from .proofs import record_proof
-from .restore_backup import BackupRestore, Restored
-from .restore_options import RestoreOptions, restore_arguments
-from .restore_watch import Watch
-from .run_record import recorded
-from .sql_checks import SqlAnswer, SqlCheck, ask_checks, read_checks, sql_check_arguments
+from .record.backup_history import DRILL as RUN_KIND
+from .record.run_record import recorded
+from .restore.new_database import database_names, drop_database, drop_leftovers
+from .restore.restore_backup import BackupRestore, Restored
+from .restore.restore_options import RestoreOptions, restore_arguments
+from .server.analyze import analyze_tables
+from .server.database_names import DRILL, name_beside
+from .server.index_checks import IndexChecks, check_indexes
+from .server.maintenance_database import connect_beside
+from .server.sql_checks import SqlAnswer, SqlCheck, ask_checks, read_checks, sql_check_arguments
+from .sets.backup_summary import BackupSummary
+from .sets.catalog import find_backup, update_catalog
+from .sets.layout import Layout
+from .sets.proofs import DRILL as PROOF_KIND
+from .sets.proofs import record_proof
 
 
 @dataclass(frozen=True)

@@ -15,27 +15,27 @@ from ..core.lock import Lease
 from ..core.operation import Operation, Params
 from ..core.readable import duration_text
 from ..core.result import Result, Table
+from ..core.watch import Watch
 from ..repository import Repository, open_repository, state_store_of
-from .analyze import analyze_tables
-from .backup_history import RESTORE as RUN_KIND
-from .catalog import LATEST, find_backup
-from .database_names import RESTORE, name_beside
-from .dump_restore import DumpRestore
-from .dump_source import is_backup_id, locate
-from .layout import Layout
-from .maintenance_database import connect_beside
-from .new_database import (
+from .record.backup_history import RESTORE as RUN_KIND
+from .record.run_record import RunRecord, recorded
+from .restore.dump_restore import DumpRestore
+from .restore.dump_source import is_backup_id, locate
+from .restore.new_database import (
     check_name_is_free,
     database_names,
     drop_leftovers,
     find_leftovers,
 )
-from .rename_checks import check_may_swap
-from .restore_backup import BackupRestore, Plan, Restored
-from .restore_options import RestoreOptions, restore_arguments
-from .restore_watch import Watch
-from .run_record import RunRecord, recorded
-from .swap import Swap, choose_kept, list_kept, swap_in, undo
+from .restore.restore_backup import BackupRestore, Plan, Restored
+from .restore.restore_options import RestoreOptions, restore_arguments
+from .server.analyze import analyze_tables
+from .server.database_names import RESTORE, name_beside
+from .server.maintenance_database import connect_beside
+from .sets.catalog import LATEST, find_backup
+from .sets.layout import Layout
+from .swap.rename_checks import check_may_swap
+from .swap.swap import Swap, choose_kept, list_kept, swap_in, undo
 
 _LONGEST_NAME_BYTES = 63
 

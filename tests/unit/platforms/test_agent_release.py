@@ -25,7 +25,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.layout import (
     Layout,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (
     Releases,
 )
 

@@ -20,7 +20,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.layout import (
     Layout,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (
     ReleaseRecord,
     Releases,
     check_release_id,

@@ -12,7 +12,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.history 
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_history import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.record.backup_history import (
     BACKUP,
     DRILL,
     PRUNE,

@@ -12,13 +12,13 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres import (
     postgres_backup_info as area,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_summary import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.backup_summary import (
     BackupSummary,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
     started_at,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.proofs import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.proofs import (
     VERIFIED,
     record_proof,
 )

@@ -16,27 +16,27 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_history import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.record.backup_history import (
     DRILL,
     BackupHistory,
     BackupRun,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_metrics import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.record.backup_metrics import (
     BackupFacts,
     read_facts,
     write_metrics,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_summary import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.backup_summary import (
     BackupSummary,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
     Layout,
     started_at,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.proofs import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.proofs import (
     DRILL as DRILL_PROOF,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.proofs import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.proofs import (
     VERIFIED,
     record_proof,
 )

@@ -14,16 +14,16 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     VersionConflict,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.catalog import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.catalog import (
     find_backup,
     list_backups,
     update_catalog,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
     Layout,
     started_at,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.proofs import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.proofs import (
     DRILL,
     VERIFIED,
     read_proof,

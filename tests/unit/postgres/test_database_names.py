@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.database_names import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.database_names import (
     BEFORE,
     DRILL,
     LONGEST_BYTES,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors import Reason
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.dump_program import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup.dump_program import (
     dump_failure,
 )
 

@@ -12,7 +12,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock im
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors import (
     OperationError,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.dump_source import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.dump_source import (
     CUSTOM,
     DIRECTORY,
     PLAIN,

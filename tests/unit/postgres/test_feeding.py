@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.feeding import Feeder
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.feeding import (
+    Feeder,
+)
 
 LARGE = bytes(range(256)) * 20_000
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.new_database import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.new_database import (
     Marker,
     read_marker,
 )

@@ -9,7 +9,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.programs import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.programs import (
     find_program,
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.property_changes import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.server.property_changes import (
     Changes,
     grant_changes,
     names_in,

@@ -11,10 +11,7 @@ import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors import (
     OperationError,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import (
-    Extension,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore_checks import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.restore_checks import (
     Target,
     check_disk,
     check_extensions,
@@ -22,6 +19,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
     check_roles,
     check_target,
     free_bytes,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
+    Extension,
 )
 
 TARGET = Target(

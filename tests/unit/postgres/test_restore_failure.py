@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore_failure import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.restore_failure import (
     restore_failure,
 )
 

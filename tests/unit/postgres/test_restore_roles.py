@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.manifest import (
-    DatabaseProperties,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore_roles import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.restore_roles import (
     roles_in,
     statements_for,
     with_their_groups,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.toc import TocEntry
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.toc import (
+    TocEntry,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
+    DatabaseProperties,
+)
 
 PROPERTIES = DatabaseProperties("boss", "UTF8", "C", "C", "c", "", -1, "", [], [])
 

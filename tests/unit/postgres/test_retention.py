@@ -12,13 +12,13 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.backup_summary import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.backup_summary import (
     BACKUP,
     FAILED,
     NEVER,
     BackupSummary,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.retention import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.retention import (
     Policy,
     decide,
 )

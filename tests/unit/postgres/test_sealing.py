@@ -13,7 +13,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sealing import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.sealing import (
     DamagedBytes,
     Encryptor,
     WrongKey,

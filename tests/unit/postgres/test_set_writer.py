@@ -11,11 +11,12 @@ import random
 import threading
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sealing import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.sealing import (
     compress,
     unseal,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.set_writer import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.set_writer import (
     BUNDLE_BYTES,
     RateLimit,
     SetWriter,
@@ -23,6 +24,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.set_
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository import MIN_PART
 from pyrage import x25519
 
+UNLIMITED = RateLimit(None, SystemClock())
 PREFIX = "cost_agent/sets/1/"
 
 
@@ -68,7 +70,7 @@ def test_pieces_in_any_order_and_from_any_thread_become_the_file(encrypted):
     key = x25519.Identity.generate()
     store = Store()
     recipients = [key.to_public()] if encrypted else []
-    writer = SetWriter(store, PREFIX, 1, recipients, RateLimit(None))
+    writer = SetWriter(store, PREFIX, 1, recipients, UNLIMITED)
     pieces = [os.urandom(1_500_000) for _each in range(20)]
     file = writer.big_file("3412.dat")
     order = list(enumerate(pieces))
@@ -90,7 +92,7 @@ def test_pieces_in_any_order_and_from_any_thread_become_the_file(encrypted):
 
 def test_small_files_share_bundles_of_bounded_size():
     store = Store()
-    writer = SetWriter(store, PREFIX, 1, [], RateLimit(None))
+    writer = SetWriter(store, PREFIX, 1, [], UNLIMITED)
     contents = {f"{n}.dat": os.urandom(3_000_000) for n in range(8)}
     for name, raw in contents.items():
         writer.add_small(name, raw)
@@ -102,7 +104,7 @@ def test_small_files_share_bundles_of_bounded_size():
 
 def test_nothing_stays_of_what_is_given_up():
     store = Store()
-    writer = SetWriter(store, PREFIX, 1, [x25519.Identity.generate().to_public()], RateLimit(None))
+    writer = SetWriter(store, PREFIX, 1, [x25519.Identity.generate().to_public()], UNLIMITED)
     store.objects["cost_agent/manifests/1.json"] = b"{}"
     for number in range(6):
         writer.add_small(f"{number}.dat", os.urandom(3_000_000))

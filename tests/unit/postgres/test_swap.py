@@ -9,11 +9,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rename_checks import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap.rename_checks import (
     Session,
     held,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap.swap import (
     KeptDatabase,
     Swap,
     choose_kept,

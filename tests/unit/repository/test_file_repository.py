@@ -17,7 +17,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository im
     NoSuchObject,
     file_repository,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository.file_repository import (  # noqa: E501
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository.file_repository import (
     FileRepository,
 )
 

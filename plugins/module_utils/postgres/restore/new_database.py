@@ -1,0 +1,167 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A database that is being filled, marked so that a later run removes what a killed one left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Container, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from ...core.clock import Clock
+from ...core.errors import OperationError, Reason
+from ...core.lock import Holder
+from ..server.connection import Server
+from ..server.database_names import DRILL, RESTORE, moment_in
+from ..server.database_properties import comment_statement, create_database
+from ..server.maintenance_database import connect_beside
+from ..server.statements import rows, run
+from ..sets.manifest import DatabaseProperties
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+_MADE_BY = "optiinfra.cost_agent"
+# CREATE DATABASE with template0 takes less than a second; the comment follows at once.
+_UNMARKED_FOR_S = 300.0
+_DATABASES = """
+    SELECT datname, datallowconn, coalesce(shobj_description(oid, 'pg_database'), '')
+    FROM pg_database WHERE NOT datistemplate ORDER BY datname
+"""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The comment of a database that is being filled: for what, from which backup, by whom."""
+
+    purpose: str
+    backup: str
+    holder: Holder
+
+    @classmethod
+    def of_this_run(cls, purpose: str, backup: str, clock: Clock, valid_s: float) -> Marker:
+        """Of this process, for at most `valid_s` seconds."""
+        holder = Holder.of_this_process(purpose, clock.now(), valid_s)
+        return cls(purpose, backup, holder)
+
+    def render(self) -> str:
+        return json.dumps({"made_by": _MADE_BY, **asdict(self)})
+
+
+def read_marker(comment: str) -> Marker | None:
+    """The marker in a database's comment, or None for another comment."""
+    try:
+        values = json.loads(comment)
+        if values.pop("made_by") != _MADE_BY:
+            return None
+        return Marker(**{**values, "holder": Holder(**values["holder"])})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+@contextlib.contextmanager
+def new_database(
+    server: Server, name: str, properties: DatabaseProperties, marker: Marker
+) -> Iterator[list[str]]:
+    """Create a database for the block; when the block raises, drop it.
+
+    Gives what is not as in the properties, as sentences. Nobody can connect to it before it has
+    its mark. Raises `precondition` (name taken, locale not there), `auth`, `unreachable`.
+    """
+    connection = connect_beside(server, (name,), f"create database {name}")
+    try:
+        notes = create_database(connection, name, properties, allow_connections=False)
+        try:
+            _mark(connection, name, marker)
+            yield notes
+        except BaseException:
+            # What cannot be dropped now is dropped by the next run: it is marked.
+            with contextlib.suppress(OperationError):
+                drop_database(server, name)
+            raise
+    finally:
+        connection.close()
+
+
+def drop_database(server: Server, name: str) -> None:
+    """Drop a database, ending the sessions that it has; nothing where there is none."""
+    connection = connect_beside(server, (name,), f"drop database {name}")
+    try:
+        _drop(connection, name)
+    finally:
+        connection.close()
+
+
+def drop_leftovers(server: Server, database: str, clock: Clock) -> list[str]:
+    """Drop what killed restores and drills of `database` left; their names."""
+    connection = connect_beside(server, (database,), f"look for leftovers of {database}")
+    try:
+        left = find_leftovers(connection, database, clock.now())
+        for name in left:
+            _drop(connection, name)
+        return left
+    finally:
+        connection.close()
+
+
+def find_leftovers(connection: Connection, database: str, now: float) -> list[str]:
+    """The databases that a run which is gone was filling; `now` in seconds since the epoch."""
+    found = rows(connection, _DATABASES, None, f"look for leftovers of {database}")
+    return [
+        name
+        for name, is_open, comment in found
+        if _is_left_behind(_begun_at(name, database), is_open, read_marker(comment), now)
+    ]
+
+
+def _begun_at(name: str, database: str) -> float | None:
+    moments = (moment_in(name, database, kind) for kind in (RESTORE, DRILL))
+    return next((moment for moment in moments if moment is not None), None)
+
+
+def _is_left_behind(
+    begun_at: float | None, is_open: bool, marker: Marker | None, now: float
+) -> bool:
+    if marker is not None:
+        return begun_at is not None and marker.holder.is_gone(now)
+    # Its maker ended between creating and marking it.
+    return begun_at is not None and not is_open and now - begun_at > _UNMARKED_FOR_S
+
+
+def _mark(connection: Connection, name: str, marker: Marker) -> None:
+    from psycopg2 import sql
+
+    wanted = f"mark database {name}"
+    run(connection, comment_statement(name, marker.render()), wanted)
+    statement = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true")
+    run(connection, statement.format(sql.Identifier(name)), wanted)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    from psycopg2 import sql
+
+    statement = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
+    if connection.server_version < 130000:
+        statement = "DROP DATABASE IF EXISTS {}"
+        terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        rows(connection, terminate, [name], f"end the sessions of database {name}")
+    wanted = f"drop database {name}"
+    run(connection, sql.SQL(statement).format(sql.Identifier(name)), wanted)
+
+
+def database_names(connection: Connection, wanted: str) -> set[str]:
+    """The databases of the server."""
+    return {name for (name,) in rows(connection, "SELECT datname FROM pg_database", None, wanted)}
+
+
+def check_name_is_free(name: str, taken: Container[str], wanted: str) -> None:
+    """Raise `precondition` when the server has a database of this name."""
+    if name in taken:
+        raise OperationError(
+            Reason.PRECONDITION,
+            wanted,
+            f"there is a database {name} already",
+            "Give another name in target, or drop that database first",
+        )

@@ -45,7 +45,7 @@ def run(params: Params, context: Context) -> Result:
             "newest_good": newest.as_state() if newest else None,
             "fresh": fresh,
         },
-        summary=summary(found, newest, fresh),
+        summary=summary(found, newest, fresh) + _cut(found, listed),
         tables=[table(listed)] if listed else [],
     )
 
@@ -62,6 +62,10 @@ def summary(
     return f"{text}, newest good one {age_text(newest.age_s)} old" + (
         ": too old" if fresh is False else ""
     )
+
+
+def _cut(found: Sequence[BackupSummary], listed: Sequence[BackupSummary]) -> str:
+    return f"; the newest {len(listed)} listed" if len(listed) < len(found) else ""
 
 
 def table(backups: Sequence[BackupSummary]) -> Table:

@@ -179,11 +179,8 @@ class _Drill:
 
     def _scratch_name(self) -> str:
         database, wanted = self._options.database, "name a scratch database"
-        connection = connect_beside(self._options.server, (database,), wanted)
-        try:
+        with closing(connect_beside(self._options.server, (database,), wanted)) as connection:
             taken = database_names(connection, wanted)
-        finally:
-            connection.close()
         return name_beside(database, DRILL, self._context.clock.now(), taken)
 
     def judge(self, findings: _Findings, missed: list[str]) -> Result:

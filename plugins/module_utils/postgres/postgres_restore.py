@@ -203,7 +203,9 @@ class _Run:
         result.state["database"] = options.database
         result.state["swap"] = swap.as_dict()
         result.state["notes"] += swap.notes
-        result.summary += f", down {swap.downtime_s:.2f} s"
+        result.summary += f"; swapped in, down {swap.downtime_s:.2f} s"
+        if swap.kept:
+            result.summary += f", the old one is {swap.kept}"
 
     def _source(self) -> BackupRestore | DumpRestore:
         options, clock = self._options, self._context.clock
@@ -220,41 +222,29 @@ class _Run:
     def _new_name(self) -> str:
         database, target = self._options.database, self._request.target
         wanted = f"restore into {target or 'a new database'}"
-        connection = self._beside(wanted)
-        try:
+        with closing(self._beside(wanted)) as connection:
             taken = database_names(connection, wanted)
             if self._request.swap:
                 deadline = Deadline(self._context.clock, self._options.timeout_s)
                 check_may_swap(connection, [database], deadline, self._context.clock)
-        finally:
-            connection.close()
         if target is not None:
             check_name_is_free(target, taken, wanted)
         return target or name_beside(database, RESTORE, self._context.clock.now(), taken)
 
     def _check_may_swap(self, databases: list[str]) -> None:
-        connection = self._beside("swap a database in")
-        try:
+        with closing(self._beside("swap a database in")) as connection:
             deadline = Deadline(self._context.clock, self._options.timeout_s)
             check_may_swap(connection, databases, deadline, self._context.clock)
-        finally:
-            connection.close()
 
     def _kept(self) -> str:
         database, now = self._options.database, self._context.clock.now()
-        connection = self._beside(f"undo the swap of {database}")
-        try:
+        with closing(self._beside(f"undo the swap of {database}")) as connection:
             return choose_kept(list_kept(connection, database, now), database, None)
-        finally:
-            connection.close()
 
     def _leftovers(self) -> list[str]:
         database, now = self._options.database, self._context.clock.now()
-        connection = self._beside(f"look for leftovers of {database}")
-        try:
+        with closing(self._beside(f"look for leftovers of {database}")) as connection:
             return find_leftovers(connection, database, now)
-        finally:
-            connection.close()
 
     def _beside(self, wanted: str) -> Any:
         return connect_beside(self._options.server, (self._options.database,), wanted)
@@ -292,7 +282,10 @@ def _restored(
             "count_s": restored.count_s,
             "disk": _disk(plan),
         },
-        summary=f"{restored.rows} rows in {restored.tables} tables, {duration_text(elapsed)}",
+        summary=(
+            f"{restored.rows} rows in {restored.tables} tables into {restored.name}, "
+            f"{duration_text(elapsed)}"
+        ),
         tables=tables,
     )
 

@@ -117,6 +117,8 @@ def test_a_limit_shortens_the_list_and_not_the_count(repository):
     assert [each["id"] for each in outcome["state"]["backups"]] == [NEW]
     assert outcome["state"]["count"] == 2
     assert len(outcome["tables"][0]["rows"]) == 1
+    assert outcome["summary"].endswith("; the newest 1 listed")
+    assert "listed" not in info(limit=2)["summary"]
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": -1}, {"max_age": "soon"}])

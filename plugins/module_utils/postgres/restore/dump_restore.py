@@ -75,12 +75,11 @@ class DumpRestore:
     def check(self) -> Plan:
         """Raise what stands in the way, before anything is changed anywhere."""
         options = self._options
-        connection = connect_beside(options.server, (options.database,), self.wanted)
-        try:
+        with contextlib.closing(
+            connect_beside(options.server, (options.database,), self.wanted)
+        ) as connection:
             target = look_at(connection, self.wanted)
             properties = self._properties(connection)
-        finally:
-            connection.close()
         check_target(target, self.wanted)
         name = "psql" if self.dump.kind == PLAIN else "pg_restore"
         program = find_program(name, target.version, options.bin_dir)
@@ -117,14 +116,13 @@ class DumpRestore:
 
     def finish(self, name: str, plan: Plan) -> list[str]:
         """Give the database what the one of today has, where there is one."""
-        connection = connect_beside(self._options.server, (name,), self.wanted)
-        try:
+        with contextlib.closing(
+            connect_beside(self._options.server, (name,), self.wanted)
+        ) as connection:
             properties = plan.properties
             if properties.owner == _NOBODY:
                 properties = replace(read_properties(connection, name), comment="")
             return apply_properties(connection, name, properties)
-        finally:
-            connection.close()
 
     def _properties(self, connection: Connection) -> DatabaseProperties:
         """A dump does not tell encoding and locale: those of the database of today, if any."""

@@ -70,8 +70,9 @@ def new_database(
     Gives what is not as in the properties, as sentences. Nobody can connect to it before it has
     its mark. Raises `precondition` (name taken, locale not there), `auth`, `unreachable`.
     """
-    connection = connect_beside(server, (name,), f"create database {name}")
-    try:
+    with contextlib.closing(
+        connect_beside(server, (name,), f"create database {name}")
+    ) as connection:
         notes = create_database(connection, name, properties, allow_connections=False)
         try:
             _mark(connection, name, marker)
@@ -81,29 +82,23 @@ def new_database(
             with contextlib.suppress(OperationError):
                 drop_database(server, name)
             raise
-    finally:
-        connection.close()
 
 
 def drop_database(server: Server, name: str) -> None:
     """Drop a database, ending the sessions that it has; nothing where there is none."""
-    connection = connect_beside(server, (name,), f"drop database {name}")
-    try:
+    with contextlib.closing(connect_beside(server, (name,), f"drop database {name}")) as connection:
         _drop(connection, name)
-    finally:
-        connection.close()
 
 
 def drop_leftovers(server: Server, database: str, clock: Clock) -> list[str]:
     """Drop what killed restores and drills of `database` left; their names."""
-    connection = connect_beside(server, (database,), f"look for leftovers of {database}")
-    try:
+    with contextlib.closing(
+        connect_beside(server, (database,), f"look for leftovers of {database}")
+    ) as connection:
         left = find_leftovers(connection, database, clock.now())
         for name in left:
             _drop(connection, name)
         return left
-    finally:
-        connection.close()
 
 
 def find_leftovers(connection: Connection, database: str, now: float) -> list[str]:

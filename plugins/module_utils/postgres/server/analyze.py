@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from ...core.clock import Clock
 from ...core.errors import OperationError
 from .connection import Server, connect
@@ -24,11 +26,8 @@ def analyze_tables(server: Server, database: str, jobs: int, clock: Clock, tick:
     from psycopg2 import sql
 
     wanted = f"analyze the tables of {database}"
-    connection = connect(server, database, wanted)
-    try:
+    with closing(connect(server, database, wanted)) as connection:
         names = rows(connection, _TABLES, None, wanted)
-    finally:
-        connection.close()
     analyze = sql.SQL("ANALYZE {}")
     statements = [(each, analyze.format(sql.Identifier(*each))) for each in names]
     for answer in run_all(server, database, statements, jobs, wanted, clock, tick).values():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,12 @@ def check_indexes(
     from psycopg2 import sql
 
     wanted = f"check the indexes of {database}"
-    connection = connect(server, database, wanted)
-    try:
+    with closing(connect(server, database, wanted)) as connection:
         skipped = _extension_missing(connection, wanted)
         if skipped:
             return IndexChecks(0, skipped=skipped)
         ((schema,),) = rows(connection, _SCHEMA, None, wanted)
         indexes = dict(rows(connection, _INDEXES, None, wanted))
-    finally:
-        connection.close()
     check = sql.SQL("SELECT {}({})")
     function = sql.Identifier(schema, "bt_index_check")
     statements = [(oid, check.format(function, sql.Literal(oid))) for oid in indexes]

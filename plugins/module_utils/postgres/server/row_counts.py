@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from ...core.clock import Clock
@@ -50,11 +51,8 @@ def count_rows(
 def tables_of(server: Server, database: str) -> list[tuple[str, str]]:
     """The tables (schema, name) of a database that have rows of their own, largest first."""
     wanted = f"list the tables of {database}"
-    connection = connect(server, database, wanted)
-    try:
+    with closing(connect(server, database, wanted)) as connection:
         return list(rows(connection, _TABLES, None, wanted))
-    finally:
-        connection.close()
 
 
 def differences(

@@ -7,6 +7,7 @@ The database that is replaced stays beside the new one as `<name>_before_<time>`
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,7 @@ def swap_in(
     (sessions that this user may not end), `unreachable`; the old database then still serves.
     """
     wanted = f"swap {restored} in as {database}"
-    connection = connect_beside(server, (restored, database), wanted)
-    try:
+    with closing(connect_beside(server, (restored, database), wanted)) as connection:
         names = _names(connection, wanted)
         if restored not in names:
             raise _no_such_database(wanted, restored)
@@ -128,8 +128,6 @@ def swap_in(
             notes = apply_properties(connection, restored, replace(old, comment=marker))
         plan = _plan(database, restored, outgoing, comment, clock)
         return _swap(server, connection, plan, notes, deadline, clock)
-    finally:
-        connection.close()
 
 
 def undo(
@@ -140,8 +138,7 @@ def undo(
     Raises as `swap_in` does, and `precondition` where there is nothing to put back.
     """
     wanted = f"undo the swap of {database}"
-    connection = connect_beside(server, (database,), wanted)
-    try:
+    with closing(connect_beside(server, (database,), wanted)) as connection:
         incoming = choose_kept(list_kept(connection, database, clock.now()), database, kept)
         check_may_swap(connection, [incoming, database], deadline, clock)
         names = _names(connection, wanted)
@@ -150,8 +147,6 @@ def undo(
             outgoing = name_beside(database, UNDONE, clock.now(), names)
         plan = _plan(database, incoming, outgoing, None, clock)
         return _swap(server, connection, plan, [], deadline, clock)
-    finally:
-        connection.close()
 
 
 def choose_kept(found: list[KeptDatabase], database: str, kept: str | None) -> str:

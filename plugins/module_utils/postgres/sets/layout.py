@@ -22,8 +22,13 @@ _TIME = "%Y%m%dT%H%M%SZ"
 
 
 def new_backup_id(now: float) -> str:
-    """An id that sorts by time: `20250123T020000Z-5f2c91aa`; `now` in seconds since the epoch."""
-    return f"{datetime.fromtimestamp(now, timezone.utc):{_TIME}}-{os.urandom(4).hex()}"
+    """An id that sorts by time: `20250123T020000Z-5f2c91aa`; `now` in seconds since the epoch.
+
+    Behind the dash are five digits of microseconds and three of chance: of two backups of one
+    second the later one is the newer.
+    """
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    return f"{moment:{_TIME}}-{moment.microsecond:05x}{os.urandom(2).hex()[:3]}"
 
 
 def started_at(backup_id: str) -> float:

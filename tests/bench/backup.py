@@ -114,7 +114,7 @@ def restore(bench: Bench) -> Iterator[Figure]:
         "the guide / postgres_restore", f"{guide.wall_s / operation.wall_s:.2f} x", "aim 2 x"
     )
     yield at_most("restore.yml, temporary disk", playbook.disk_mb, 1, "MB")
-    yield at_most("restore.yml, memory (PSS)", playbook.pss_mb, MEMORY_MB, "MB")
+    yield at_most("restore.yml, memory (RSS)", playbook.rss_mb, MEMORY_MB, "MB")
 
 
 def swap(bench: Bench) -> Iterator[Figure]:
@@ -244,7 +244,7 @@ def sizes(bench: Bench) -> Iterator[Figure]:
 
 def bounded(what: str, cost: Cost) -> Iterator[Figure]:
     yield at_most(f"{what}, scratch disk", cost.disk_mb, SCRATCH_MB, "MB")
-    yield at_most(f"{what}, memory (PSS)", cost.pss_mb, MEMORY_MB, "MB")
+    yield at_most(f"{what}, memory (RSS)", cost.rss_mb, MEMORY_MB, "MB")
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Figure]]] = {

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -135,11 +136,11 @@ def family(pid: int) -> list[int]:
     found, queue = [], [pid]
     while queue:
         found.append(queue.pop())
-        for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
-            try:
-                queue += map(int, children.read_text().split())
-            except OSError:
-                continue
+        threads = Path(f"/proc/{found[-1]}/task")
+        with contextlib.suppress(OSError):  # it has ended
+            for thread in list(threads.iterdir()):
+                with contextlib.suppress(OSError):
+                    queue += map(int, (thread / "children").read_text().split())
     return found
 
 

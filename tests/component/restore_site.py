@@ -142,8 +142,10 @@ class RestoreSite:
 
     def backup(self, database: str, **changes: Any) -> str:
         """The id of a new backup."""
-        outcome = run_operation(POSTGRES_BACKUP, **self.options(database, changes))
-        return str(good(outcome)["state"]["id"])
+        return str(good(self.try_backup(database, **changes))["state"]["id"])
+
+    def try_backup(self, database: str, **changes: Any) -> Outcome:
+        return run_operation(POSTGRES_BACKUP, **self.options(database, changes))
 
     def restore(self, database: str, *, check: bool = False, **changes: Any) -> Outcome:
         options = self.options(database, changes)

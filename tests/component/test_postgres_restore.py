@@ -196,6 +196,21 @@ def test_an_owner_who_is_no_superuser_restores_what_is_his(site, target):
         site.drop("theirs")
 
 
+def test_rows_that_a_policy_hides_from_their_owner_are_not_taken_for_lost(site, target):
+    forced = "ALTER TABLE secret FORCE ROW LEVEL SECURITY"
+    site.make("forced", CONTENTS + forced, as_owner=True)
+    try:
+        refused(site.try_backup("forced", as_owner=True), "auth", "row-level security", "BYPASSRLS")
+        site.backup("forced")
+        outcome = site.restore("forced", as_owner=True, target=target)
+        refused(outcome, "auth", "secret", "row-level security", "BYPASSRLS")
+        assert target not in site.databases()
+        good(site.restore("forced", target=target))
+        assert site.schema(target) == site.schema("forced")
+    finally:
+        site.drop("forced")
+
+
 def test_what_others_own_is_not_silently_given_away(site, odd, target):
     refused(site.restore(ODD, as_owner=True, target=target), "auth", "postgres", "owners: false")
     good(site.restore(ODD, as_owner=True, target=target, owners=False))

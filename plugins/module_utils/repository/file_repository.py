@@ -203,7 +203,7 @@ class _FileUpload:
             )
         return self._handle
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes | bytearray) -> None:
         handle = self._opened()
         rest = memoryview(part)
         try:

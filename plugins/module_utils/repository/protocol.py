@@ -40,8 +40,8 @@ class Reader(Protocol):
 class Upload(Protocol):
     """An object being written: nobody sees it before `commit`."""
 
-    def write(self, part: bytes) -> None:
-        """Store the next part; returns as soon as there is room for one more.
+    def write(self, part: bytes | bytearray) -> None:
+        """Store the next part, whose owner it becomes; returns when there is room for one more.
 
         Every part but the last has at least `MIN_PART` bytes. Raises what an earlier part met.
         """

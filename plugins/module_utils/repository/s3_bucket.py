@@ -62,6 +62,6 @@ class S3Bucket:
             return self._client
 
 
-def checksum(data: bytes) -> dict[str, str]:
+def checksum(data: bytes | bytearray) -> dict[str, str]:
     """The CRC-32 that S3 compares what it stores with; other checksums cost more CPU."""
     return {"ChecksumCRC32": base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()}

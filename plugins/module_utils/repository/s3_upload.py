@@ -36,12 +36,12 @@ class S3Upload:
         self._wanted = f"write {key} to {bucket.url}"
         self._room = room
         self._id = ""
-        self._small: bytes | None = None
+        self._small: bytes | bytearray | None = None
         self._parts: list[Future[dict[str, Any]]] = []
         self._size = 0
         self._ended = False
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes | bytearray) -> None:
         self._require_open()
         if self._small is not None:
             raise ValueError(f"a part of {len(self._small)} bytes can only be the last one")
@@ -104,7 +104,7 @@ class S3Upload:
             self._parts[-_PARTS_IN_FLIGHT].result()
         self._room.acquire()
 
-    def _store(self, number: int, part: bytes) -> dict[str, Any]:
+    def _store(self, number: int, part: bytes | bytearray) -> dict[str, Any]:
         sum_of_part = checksum(part)
         answer = self._bucket.ask(
             self._wanted,
@@ -117,7 +117,7 @@ class S3Upload:
         )
         return {"PartNumber": number, "ETag": answer["ETag"], **sum_of_part}
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | bytearray) -> None:
         self._bucket.ask(
             self._wanted,
             "put_object",

@@ -69,3 +69,13 @@ def test_a_named_folder_is_the_only_one_that_counts(installed, tmp_path):
     assert find_program("pg_dump", 170002, f"{home}/b").major == 18
     with pytest.raises(OperationError, match="/nonexistent"):
         find_program("pg_dump", 170002, "/nonexistent")
+
+
+def test_the_others_are_those_beside_it(installed):
+    home = installed(a="pg_dump (PostgreSQL) 17.4")
+    pg_dump = find_program("pg_dump", 170002, None)
+    with pytest.raises(OperationError, match=f"{home}/a has a pg_dump but no pg_restore"):
+        pg_dump.beside("pg_restore")
+    (home / "a" / "pg_restore").symlink_to(home / "a" / "pg_dump")
+    found = pg_dump.beside("pg_restore")
+    assert (found.path, found.version) == (f"{home}/a/pg_restore", "17.4")

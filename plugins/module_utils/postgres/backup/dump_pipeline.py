@@ -26,7 +26,7 @@ from ..sets.manifest import END_OF_ROWS
 from ..sets.sealing import compress
 from ..sets.set_writer import BigFile, SetWriter
 
-PIECE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 2 * 1024 * 1024
 # 128 MiB less what two or three connections write until they are stopped.
 FOLDER_BYTES = 112 * 1024 * 1024
 TOC = "toc.dat"

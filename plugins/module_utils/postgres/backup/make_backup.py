@@ -58,12 +58,7 @@ class Programs:
     def find(cls, server_version: int, bin_dir: str | None) -> Programs:
         """Raises `missing_program`."""
         pg_dump = find_program("pg_dump", server_version, bin_dir)
-        beside = os.path.dirname(pg_dump.path)
-        return cls(
-            pg_dump,
-            find_program("pg_dumpall", server_version, beside),
-            find_program("pg_restore", server_version, beside),
-        )
+        return cls(pg_dump, pg_dump.beside("pg_dumpall"), pg_dump.beside("pg_restore"))
 
 
 def make_backup(

@@ -32,6 +32,22 @@ class Program:
     version: str
     major: int
 
+    def beside(self, name: str) -> Program:
+        """Another one of the same installation, which has the same version.
+
+        Raises `missing_program`.
+        """
+        folder = os.path.dirname(self.path)
+        if not _candidates(name, folder):
+            raise OperationError(
+                Reason.MISSING_PROGRAM,
+                f"find a {name} for PostgreSQL {self.major}",
+                f"{folder} has a {os.path.basename(self.path)} but no {name}",
+                f"Install all client programs of PostgreSQL {self.major}, or name in bin_dir a"
+                " folder that has them",
+            )
+        return Program(os.path.join(folder, name), self.version, self.major)
+
 
 def find_program(name: str, server_version: int, bin_dir: str | None) -> Program:
     """The installed `pg_dump`, `pg_restore` or `psql` closest above the server's major version.

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ...core.clock import Clock
-from ...core.errors import OperationError
+from ...core.errors import OperationError, Reason
 from ..sets.manifest import TableRows
 from .connection import Server, connect
 from .parallel_queries import Tick, run_all
@@ -40,12 +40,24 @@ def count_rows(
     clock: Clock,
     tick: Tick,
 ) -> dict[tuple[str, str], int | OperationError]:
-    """The exact rows of each table (schema, name), or why they could not be counted."""
+    """The exact rows of each table (schema, name), or why they could not be counted.
+
+    Raises `auth` where this role may not see every row.
+    """
     from psycopg2 import sql
 
     count = sql.SQL("SELECT count(*) FROM ONLY {}")
     statements = [(each, count.format(sql.Identifier(*each))) for each in tables]
-    return run_all(server, database, statements, jobs, f"count {database}'s rows", clock, tick)
+    counted = run_all(server, database, statements, jobs, f"count {database}'s rows", clock, tick)
+    for found in counted.values():
+        if isinstance(found, OperationError) and found.reason is Reason.AUTH:
+            raise OperationError(
+                Reason.AUTH,
+                found.wanted,
+                found.seen,
+                "Connect as a superuser, or as a role with BYPASSRLS that may read every table",
+            )
+    return counted
 
 
 def tables_of(server: Server, database: str) -> list[tuple[str, str]]:

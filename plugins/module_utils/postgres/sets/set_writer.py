@@ -62,7 +62,7 @@ class _Parts:
             self._send()
 
     def _send(self) -> None:
-        part, self._part = bytes(self._part), bytearray()
+        part, self._part = self._part, bytearray()
         self._rate.take(len(part))
         self._upload.write(part)
 

@@ -20,8 +20,9 @@ description:
     manifest is damaged or of a newer version of this collection. Dumps of the guide's own commands
     are not touched.
   - Removes unfinished sets that are older than O(unfinished_after), and ends unfinished uploads.
-  - Holds the lock that M(optiinfra.cost_agent.postgres_backup) holds; while that works, this fails
-    with reason V(locked), and names it.
+  - Fails with reason V(locked) while a backup, restore or drill of the database works in this
+    repository, and names it. No backup begins meanwhile; a restore may, and fails when its own
+    backup is one that goes.
   - Manifests go first, in requests of 1,000 objects each. What a killed run leaves is unfinished
     sets, which the next run removes.
   - In check mode, lists exactly what would go and touches nothing, not even the lock.

@@ -108,6 +108,14 @@ class Lease:
         self._renewed_at = self._clock.monotonic()
 
 
+def require_free(store: StateStore, name: str, purpose: str, clock: Clock) -> None:
+    """Raises `locked`, naming the holder, while another run holds the lock `name`."""
+    key = f"locks/{name}"
+    holder = _holder(store, key)
+    if holder is not None and not holder.is_gone(clock.now()):
+        raise _is_locked(store, key, purpose, clock, 0)
+
+
 def _acquire(
     store: StateStore, key: str, purpose: str, deadline: Deadline, clock: Clock, valid_s: float
 ) -> str:

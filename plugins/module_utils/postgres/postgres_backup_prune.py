@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import islice
 
 from ..core.context import Context
-from ..core.lock import Lease
+from ..core.lock import Lease, require_free
 from ..core.operation import Operation, Params
 from ..core.readable import age_text, read_duration, size_text
 from ..core.result import Result, Table
@@ -22,7 +22,7 @@ _KEYS_AT_ONCE = 1000  # one DeleteObjects request of S3
 
 
 def run(params: Params, context: Context) -> Result:
-    """Plan and remove, while no backup of this database is made in this repository.
+    """Plan and remove, while no backup of this database is made or restored in this repository.
 
     Check mode plans without the lock, and touches nothing.
     """
@@ -36,6 +36,8 @@ def run(params: Params, context: Context) -> Result:
         store = state_store_of(repository)
         purpose = f"prune of {layout.database}'s backups"
         with Lease(store, layout.lock, purpose, context.clock) as lease:
+            for lock in (layout.restore_lock, layout.drill_lock):
+                require_free(store, lock, purpose, context.clock)
             plan = _plan(repository, layout, policy, unfinished_after_s, context, lease)
             aborted = repository.abort_uploads(layout.sets)
             if plan.removed:

@@ -111,11 +111,10 @@ def _run(params: Params, context: Context) -> Result:
             text = f"restore {summary.id} into a scratch database, prove it and drop it"
             return Result(True, [f"would {text}"], summary=f"would drill {summary.id}")
         drill = _Drill(options, repository, source, summary, context)
-        lock = f"postgres-drill-{layout.root}"
         with recorded(RUN_KIND, params, repository, context.clock) as record:
             record.manifest = manifest
-            purpose = f"drill of {options.database}"
-            with Lease(state_store_of(repository), lock, purpose, context.clock) as lease:
+            store, purpose = state_store_of(repository), f"drill of {options.database}"
+            with Lease(store, layout.drill_lock, purpose, context.clock) as lease:
                 findings = drill.perform(lease, params["amcheck"], checks)
                 missed = objectives.missed(summary.age_s, findings.recovery_s)
                 result = drill.judge(findings, missed)

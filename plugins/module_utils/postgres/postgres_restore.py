@@ -20,7 +20,7 @@ from ..repository import Repository, open_repository, state_store_of
 from .record.backup_history import RESTORE as RUN_KIND
 from .record.run_record import RunRecord, recorded
 from .restore.dump_restore import DumpRestore
-from .restore.dump_source import is_backup_id, locate
+from .restore.dump_source import locate
 from .restore.new_database import (
     check_name_is_free,
     database_names,
@@ -33,7 +33,7 @@ from .server.analyze import analyze_tables
 from .server.database_names import RESTORE, name_beside
 from .server.maintenance_database import connect_beside
 from .sets.catalog import LATEST, find_backup
-from .sets.layout import Layout
+from .sets.layout import Layout, is_backup_id
 from .swap.rename_checks import check_may_swap
 from .swap.swap import Swap, choose_kept, list_kept, swap_in, undo
 
@@ -128,8 +128,8 @@ class _Run:
         """The lock that restores, swaps and undos of one database hold."""
         store = state_store_of(self._repository)
         database = self._options.database
-        name = f"postgres-restore-{Layout(database).root}"
-        return Lease(store, name, f"{what} of {database}", self._context.clock)
+        lock = Layout(database).restore_lock
+        return Lease(store, lock, f"{what} of {database}", self._context.clock)
 
     def rehearse(self) -> Result:
         """What check mode says, once everything that can be seen beforehand was seen."""

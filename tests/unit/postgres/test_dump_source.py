@@ -17,7 +17,6 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
     DIRECTORY,
     PLAIN,
     find_dump,
-    is_backup_id,
     locate,
     read_dump,
 )
@@ -29,21 +28,6 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository im
 
 def repository(folder: Path) -> Repository:
     return open_repository({"repository": f"file://{folder}", "s3": None}, SystemClock())
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("20250123T020000Z-5f2c91aa", True),
-        ("20250123T020000Z", True),
-        ("backup_20250123.sql.gz", False),
-        ("20250123T020000Z-5f2c91aa.sql.gz", False),
-        ("folder/20250123T020000Z-5f2c", False),
-        ("", False),
-    ],
-)
-def test_an_id_is_told_from_a_name(text, is_one):
-    assert is_backup_id(text) == is_one
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.dump_source import (
-    is_backup_id,
-)
+import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.layout import (
+    is_backup_id,
     new_backup_id,
     started_at,
 )
@@ -30,3 +29,18 @@ def test_an_id_tells_when_the_backup_began():
 
 def test_two_ids_of_one_moment_differ():
     assert len({new_backup_id(SECOND) for _number in range(20)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("20250123T020000Z-5f2c91aa", True),
+        ("20250123T020000Z", False),
+        ("backup_20250123.sql.gz", False),
+        ("20250123T020000Z-5f2c91aa.sql.gz", False),
+        ("folder/20250123T020000Z-5f2c", False),
+        ("", False),
+    ],
+)
+def test_an_id_is_told_from_a_name(text, is_one):
+    assert is_backup_id(text) == is_one

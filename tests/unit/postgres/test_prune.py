@@ -248,13 +248,14 @@ def test_the_newest_good_one_stays_behind_newer_damaged_ones(repository):
     assert set(there(repository)) == {DAYS[0], DAYS[4]}
 
 
-def test_the_second_of_two_at_once_is_locked_out_and_told_by_whom(repository):
+@pytest.mark.parametrize("lock", [LAYOUT.lock, LAYOUT.restore_lock, LAYOUT.drill_lock])
+def test_who_works_with_the_backups_locks_it_out_and_is_named(repository, lock):
     store_of_locks = state_store_of(repository)
-    with Lease(store_of_locks, LAYOUT.lock, f"backup of {DATABASE}", Clock()):
+    with Lease(store_of_locks, lock, f"work on {DATABASE}", Clock()):
         outcome = prune(repository, keep_last=1)
         check = prune(repository, check_mode=True, keep_last=1)
     assert outcome["reason"] == "locked"
-    assert f"backup of {DATABASE}" in outcome["msg"]
+    assert f"work on {DATABASE}" in outcome["msg"]
     assert not check.get("failed")
     assert len(there(repository)) == 5
 

@@ -15,7 +15,6 @@ from typing import Callable
 
 from ...core.errors import OperationError, Reason
 from ...repository import NoSuchObject, Repository
-from ..sets.layout import started_at
 from .archive_restore import TOC
 
 PLAIN, CUSTOM, DIRECTORY = "plain", "custom", "directory"
@@ -35,15 +34,6 @@ class Dump:
     kind: str
     is_gzip: bool
     size: int
-
-
-def is_backup_id(text: str) -> bool:
-    """Whether this is the id of a backup of ours rather than the name of a dump."""
-    try:
-        started_at(text)
-    except ValueError:
-        return False
-    return "/" not in text and not text.endswith((".sql", ".gz"))
 
 
 def locate(wanted: str, repository_url: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ from .backup_summary import (
     of_set,
 )
 from .catalog_cache import Cached, read_cache, write_cache
-from .layout import Layout, started_at
+from .layout import Layout, is_backup_id
 from .manifest import Manifest, parse
 from .proofs import read_proof
 
@@ -58,7 +58,7 @@ def list_backups(repository: Repository, layout: Layout, now: float) -> list[Bac
     `now` is in seconds since the epoch. Changes nothing.
     """
     manifests = _versions(repository, layout.manifests)
-    sets = {name for name in repository.list_folders(layout.sets) if _is_id(name)}
+    sets = {name for name in repository.list_folders(layout.sets) if is_backup_id(name)}
     gone: set[str] = set()
     if manifests.keys() != sets:
         # Asked again behind the sets, so that a backup which was finished or removed between the
@@ -135,7 +135,7 @@ def read_manifest(repository: Repository, layout: Layout, backup_id: str) -> Man
     Raises `invalid_input` for what is no id, `precondition` when there is no such backup or a
     newer collection made it, and `integrity` when the manifest is damaged.
     """
-    if not _is_id(backup_id):
+    if not is_backup_id(backup_id):
         raise invalid_option(
             "backup",
             f"{backup_id!r} is no backup's id",
@@ -188,17 +188,9 @@ def _versions(repository: Repository, folder: str) -> dict[str, str]:
     found = {}
     for each in repository.list(folder):
         backup_id, dot, suffix = each.key[len(folder) :].rpartition(".")
-        if dot and suffix == "json" and _is_id(backup_id):
+        if dot and suffix == "json" and is_backup_id(backup_id):
             found[backup_id] = each.version
     return found
-
-
-def _is_id(text: str) -> bool:
-    try:
-        started_at(text)
-    except ValueError:
-        return False
-    return "/" not in text
 
 
 def _complete(

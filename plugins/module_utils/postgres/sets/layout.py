@@ -37,6 +37,16 @@ def started_at(backup_id: str) -> float:
     return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
+def is_backup_id(text: str) -> bool:
+    """Whether this has the form of an id, which the name of a dump has not."""
+    time, dash, rest = text.partition("-")
+    try:
+        started_at(time)
+    except ValueError:
+        return False
+    return bool(dash) and rest.isalnum()
+
+
 @dataclass(frozen=True)
 class Layout:
     """The keys of one database's backups."""
@@ -68,6 +78,15 @@ class Layout:
     def lock(self) -> str:
         """The name of the lock that backup and prune hold."""
         return f"postgres-backup-{self.root}"
+
+    @property
+    def restore_lock(self) -> str:
+        """The name of the lock that restore, swap and undo hold."""
+        return f"postgres-restore-{self.root}"
+
+    @property
+    def drill_lock(self) -> str:
+        return f"postgres-drill-{self.root}"
 
     def manifest(self, backup_id: str) -> str:
         return f"{self.manifests}{backup_id}.json"

@@ -24,6 +24,22 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository im
 PAGE = 1000  # of ListObjectsV2 and DeleteObjects
 
 
+class StandingClock:
+    """Stands at one time of the day, in seconds since the epoch, and nobody sleeps by it."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing waits")
+
+
 class FakeRepository:
     """`requests` counts them by kind; `before` is called with (kind, key) ahead of each."""
 

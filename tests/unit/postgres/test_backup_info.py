@@ -32,24 +32,13 @@ from ansible_collections.optiinfra.cost_agent.tests.component.many_sets import (
 )
 from ansible_collections.optiinfra.cost_agent.tests.unit.postgres.fake_repository import (
     FakeRepository,
+    StandingClock,
 )
 
 OLD, NEW = backup_id("2025-01-22 02:00"), backup_id("2025-01-23 02:00")
 NOW = started_at(NEW) + 3 * 3600
+CLOCK = StandingClock(NOW)
 SPEC = area.POSTGRES_BACKUP_INFO.argument_spec
-
-
-class Clock:
-    """Stands at NOW."""
-
-    def monotonic(self):
-        return 0.0
-
-    def now(self):
-        return NOW
-
-    def sleep(self, seconds):
-        raise AssertionError("nothing waits")
 
 
 @pytest.fixture
@@ -62,7 +51,7 @@ def repository(monkeypatch):
 def info(**options):
     params = {name: spec.get("default") for name, spec in SPEC.items()}
     params.update(repository="s3://backups", **options)
-    return execute(area.POSTGRES_BACKUP_INFO, params, Context(clock=Clock()))
+    return execute(area.POSTGRES_BACKUP_INFO, params, Context(clock=CLOCK))
 
 
 def test_an_empty_repository_is_a_result(repository):

@@ -36,26 +36,15 @@ from ansible_collections.optiinfra.cost_agent.tests.component.many_sets import (
 )
 from ansible_collections.optiinfra.cost_agent.tests.unit.postgres.fake_repository import (
     FakeRepository,
+    StandingClock,
 )
 
 DAYS = [backup_id(f"2025-01-{day} 02:00") for day in (19, 20, 21, 22, 23)]
 NOW = started_at(DAYS[-1]) + 3600
+CLOCK = StandingClock(NOW)
 DEFAULTS = {
     name: spec.get("default") for name, spec in area.POSTGRES_BACKUP_PRUNE.argument_spec.items()
 }
-
-
-class Clock:
-    """Stands at NOW."""
-
-    def monotonic(self):
-        return 0.0
-
-    def now(self):
-        return NOW
-
-    def sleep(self, seconds):
-        raise AssertionError("nothing waits")
 
 
 @pytest.fixture
@@ -70,9 +59,7 @@ def repository(monkeypatch):
 
 def prune(repository, check_mode=False, **options):
     params = {**DEFAULTS, "repository": "s3://backups", **options}
-    return execute(
-        area.POSTGRES_BACKUP_PRUNE, params, Context(check_mode=check_mode, clock=Clock())
-    )
+    return execute(area.POSTGRES_BACKUP_PRUNE, params, Context(check_mode=check_mode, clock=CLOCK))
 
 
 def there(repository):
@@ -251,7 +238,7 @@ def test_the_newest_good_one_stays_behind_newer_damaged_ones(repository):
 @pytest.mark.parametrize("lock", [LAYOUT.lock, LAYOUT.restore_lock, LAYOUT.drill_lock])
 def test_who_works_with_the_backups_locks_it_out_and_is_named(repository, lock):
     store_of_locks = state_store_of(repository)
-    with Lease(store_of_locks, lock, f"work on {DATABASE}", Clock()):
+    with Lease(store_of_locks, lock, f"work on {DATABASE}", CLOCK):
         outcome = prune(repository, keep_last=1)
         check = prune(repository, check_mode=True, keep_last=1)
     assert outcome["reason"] == "locked"

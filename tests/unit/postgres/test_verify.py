@@ -40,25 +40,14 @@ from ansible_collections.optiinfra.cost_agent.tests.component.many_sets import (
 )
 from ansible_collections.optiinfra.cost_agent.tests.unit.postgres.fake_repository import (
     FakeRepository,
+    StandingClock,
 )
 
 OLD, NEW = backup_id("2025-01-22 02:00"), backup_id("2025-01-23 02:00")
 NOW = started_at(NEW) + 3600
+CLOCK = StandingClock(NOW)
 KEY = pyrage.x25519.Identity.generate()
 SPEC = area.POSTGRES_BACKUP_VERIFY.argument_spec
-
-
-class Clock:
-    """Stands at NOW."""
-
-    def monotonic(self):
-        return 0.0
-
-    def now(self):
-        return NOW
-
-    def sleep(self, seconds):
-        raise AssertionError("nothing waits")
 
 
 @pytest.fixture
@@ -77,9 +66,7 @@ def stored(repository):
 def verify(check_mode=False, **options):
     params = {name: spec.get("default") for name, spec in SPEC.items()}
     params.update(repository="s3://backups", **options)
-    return execute(
-        area.POSTGRES_BACKUP_VERIFY, params, Context(check_mode=check_mode, clock=Clock())
-    )
+    return execute(area.POSTGRES_BACKUP_VERIFY, params, Context(check_mode=check_mode, clock=CLOCK))
 
 
 def problems(outcome):

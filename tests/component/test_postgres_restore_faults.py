@@ -141,15 +141,10 @@ def test_one_wrong_byte_fails_the_restore_and_names_the_object(site, large, whic
 
 
 def test_a_swapped_in_object_of_the_same_size_is_noticed(site, large):
-    """Valid frames with other rows: only the SHA-256 tells, and only at the end."""
-    import zstandard
-
+    """A valid frame without the rows: only the SHA-256 tells, and only at the end."""
     path = site.objects(LARGE, large)[0]
     size = path.stat().st_size
-    frames = path.read_bytes()
     skippable = b"\x50\x2a\x4d\x18"
-    first = zstandard.frame_content_size(frames)
-    assert first == 8 * 1024 * 1024
     fake = skippable + (size - 8).to_bytes(4, "little") + bytes(size - 8)
     path.write_bytes(fake)
     refused(site.restore(LARGE), "integrity", path.name)

@@ -368,6 +368,18 @@ def test_scratch_stays_bounded_while_the_repository_is_slow(stack, folder, large
     assert "public.noise" in outcome["state"]["notes"][0]
 
 
+def test_a_table_of_contents_of_many_pieces_stays_whole(stack, folder):
+    size = 50_000_000
+    with session(stack, "postgres") as cursor:
+        cursor.execute("CREATE DATABASE wordy")
+    with session(stack, "wordy") as cursor:
+        cursor.execute("CREATE TABLE talk AS SELECT generate_series(1, 3) AS i")
+        cursor.execute(f"COMMENT ON TABLE talk IS '{'x' * size}'")
+    manifest = manifest_of(folder, made(backup(stack, folder, database="wordy")), "wordy")
+    assert [(table.name, table.rows) for table in manifest.tables] == [("talk", 3)]
+    assert next(file.raw_size for file in manifest.files if file.name == "toc.dat") > size
+
+
 def started(stack: Addresses, place: dict[str, Any], **options: Any):
     """A slow backup of the large database in a process of its own, and its pg_dump."""
     arguments = {**server_options(stack, database="large", rate_limit_mb_s=8), **place, **options}

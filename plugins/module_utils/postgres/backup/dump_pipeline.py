@@ -128,6 +128,8 @@ class DumpPipeline:
 
     def _look(self, ended: bool) -> None:
         for event in self._watch.read(timeout=0 if ended else _TICK_MS):
+            if event.name == TOC:
+                continue  # however large, it is read whole once pg_dump has ended
             if event.name and event.name not in self._open and event.mask & _created():
                 self._open[event.name] = _DumpFile(event.name, str(self._folder / event.name))
             elif event.name in self._open:
@@ -140,8 +142,6 @@ class DumpPipeline:
         size = os.stat(file.path).st_size
         self._written += size - file.size
         file.size, file.closed = size, closed
-        if closed and file.name == TOC:
-            return  # read once more when pg_dump has ended
         if closed and file.stream is None and size <= PIECE_BYTES:
             self._submit(self._store_small, file)
             return

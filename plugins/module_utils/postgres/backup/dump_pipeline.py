@@ -15,7 +15,7 @@ import os
 import re
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -32,6 +32,7 @@ FOLDER_BYTES = 112 * 1024 * 1024
 TOC = "toc.dat"
 
 _TICK_MS = 10
+_GATHER_MS = 2  # so that many small files are many events at once, not many looks
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01  # linux/falloc.h
 _TABLE_DATA = re.compile(r"\d+\.dat")
 _thread = threading.local()
@@ -118,6 +119,8 @@ class DumpPipeline:
         while code is None or self._open or self._jobs:
             ended = dump.poll()  # before looking: what it wrote until then will be seen
             self._look(ended is not None)
+            if ended is not None and self._jobs:
+                wait([self._jobs[0]], timeout=_TICK_MS / 1000)
             self._collect()
             self._hold_back(dump)
             code = ended
@@ -127,7 +130,7 @@ class DumpPipeline:
         return code
 
     def _look(self, ended: bool) -> None:
-        for event in self._watch.read(timeout=0 if ended else _TICK_MS):
+        for event in self._events(ended):
             if event.name == TOC:
                 continue  # however large, it is read whole once pg_dump has ended
             if event.name and event.name not in self._open and event.mask & _created():
@@ -136,6 +139,11 @@ class DumpPipeline:
                 self._take(self._open.pop(event.name), closed=True)
         for file in list(self._open.values()):
             self._take(file, closed=False)
+
+    def _events(self, ended: bool) -> Any:
+        if ended:
+            return self._watch.read(timeout=0)
+        return self._watch.read(timeout=_TICK_MS, read_delay=_GATHER_MS)
 
     def _take(self, file: _DumpFile, closed: bool) -> None:
         """Send what has been written since to the threads."""

@@ -43,7 +43,7 @@ options:
     description:
       - How many replicas run, on consecutive ports from O(port).
       - Without it, the count that was asked for last, and 3 where there was none.
-      - With V(0) the agent is stopped and its count is remembered.
+      - V(0) is refused, since that would be a stop.
     type: int
   host:
     description: Address that the replicas listen on.

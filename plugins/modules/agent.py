@@ -54,6 +54,12 @@ options:
         V(process).
       - Without it, the control group's limit, else the machine's memory.
     type: int
+  cpu_limit_cores:
+    description:
+      - The cores that the CPU of a replica is measured against. Nothing enforces it on platform
+        V(process).
+      - Without it, one core.
+    type: float
   ready_path:
     description: Path that answers with a status of 200 to 299 when a replica can take requests.
     type: str
@@ -73,6 +79,13 @@ options:
     description: Seconds that a started replica must stay ready before it counts.
     type: float
     default: 0.5
+  canary:
+    description:
+      - Bring one replica onto what is wanted and leave the others as they are, so that it can be
+        watched before the next run goes on with them.
+      - Does nothing where one is there already, or where no two replicas run.
+    type: bool
+    default: false
 attributes:
   idempotent:
     support: partial

@@ -118,10 +118,15 @@ state:
               description: Seconds since the start.
               type: float
             cpu_percent:
-              description: Average CPU in percent of one core; null without O(cpu_window_s).
+              description:
+                - Average CPU in percent of its limit, else of one core; null without
+                  O(cpu_window_s).
               type: float
             cpu_window_s:
               description: The seconds that it was watched for.
+              type: float
+            cpu_limit_cores:
+              description: The cores that it is limited to; null where nothing limits it.
               type: float
     targets:
       description: The replicas as O(optiinfra.cost_agent.health_info#module:targets) takes them.

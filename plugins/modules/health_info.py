@@ -70,10 +70,15 @@ options:
             description: Seconds since the replica started.
             type: float
           cpu_percent:
-            description: Average CPU in percent of one core, where it was watched for a while.
+            description:
+              - Average CPU in percent of its limit, else of one core, where it was watched for a
+                while.
             type: float
           cpu_window_s:
             description: The seconds that O(targets[].usage.cpu_percent) is the average of.
+            type: float
+          cpu_limit_cores:
+            description: The cores that it is limited to.
             type: float
   basic_path:
     description: Path of the basic health endpoint.

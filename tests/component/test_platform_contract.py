@@ -100,10 +100,11 @@ def test_scaling_keeps_what_runs(started):
     assert started.pids() == {name: before[name] for name in started.names(2)}
 
 
-def test_no_replicas_is_a_stop_that_remembers_the_count(started):
-    succeeded(started.agent(replicas=0))
-    assert started.serving() == []
-    assert started.info()["state"]["intent"]["replicas"] == 3
+def test_no_replicas_is_refused_and_not_taken_for_a_stop(started):
+    outcome = started.agent(replicas=0)
+    assert outcome["reason"] == "invalid_input"
+    assert "stop.yml" in outcome["msg"]
+    assert started.serving() == started.names()
 
 
 # --- deploy and restart -----------------------------------------------------------------------
@@ -120,6 +121,19 @@ def test_another_release_replaces_one_replica_at_a_time(started):
 def test_another_build_of_the_same_release_replaces_too(started):
     started.deploy("1.4.1", source="# changed\n")
     assert succeeded(started.agent())["changed"]
+
+
+def test_a_canary_is_one_replica_and_the_next_run_goes_on(started):
+    before = started.pids()
+    started.deploy("1.4.2")
+    foretold = succeeded(started.agent(canary=True, check=True))
+    outcome = succeeded(started.agent(canary=True))
+    assert foretold["diff"] == outcome["diff"]
+    assert sorted(releases(outcome)) == ["1.4.1", "1.4.1", "1.4.2"]
+    assert statuses(outcome) == ["ready"] * 3
+    assert not succeeded(started.agent(canary=True))["changed"]
+    assert releases(succeeded(started.agent())) == ["1.4.2"] * 3
+    assert not set(started.pids().values()) & set(before.values())
 
 
 def test_a_restart_replaces_all_and_never_lets_two_go_at_once(started):
@@ -160,6 +174,14 @@ def test_a_release_that_fails_stops_the_deploy_with_the_others_serving(started):
     outcome = succeeded(started.agent())
     assert releases(outcome) == ["1.4.1"] * 3
     assert all(started.pids()[name] == before[name] for name in started.names()[1:])
+
+
+def test_an_agent_that_another_platform_runs_is_refused(started):
+    store = started.home / "state" / "intent" / "cost-agent"
+    store.write_text(store.read_text().replace(started.platform, "other"))
+    outcome = started.agent()
+    assert outcome["reason"] == "precondition"
+    assert "platform other runs it" in outcome["msg"]
 
 
 # --- stop -------------------------------------------------------------------------------------

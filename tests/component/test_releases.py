@@ -30,7 +30,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.progress
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
     AGENT_RELEASE,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import (
     release_install,
 )
 from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
@@ -39,6 +39,8 @@ from ansible_collections.optiinfra.cost_agent.tests.component.process_platform i
 
 INSTALLERS = ["uv", "pip"]
 PASSWORD = "Correct-Horse-9"
+
+HOST = release_install.__package__
 
 
 class Host:
@@ -76,7 +78,7 @@ class Host:
 import json, os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_releases
-from test_releases import release_install
+from {HOST} import release_install, releases
 {before}
 print(json.dumps(test_releases.deploy(json.loads(sys.argv[1]))))
 """
@@ -421,10 +423,10 @@ STEPS = [
     ("after", "release_install.ReleaseSource.unpack"),
     ("after", "release_install.build_venv"),
     ("after", "release_install.find_app"),
-    ("after", "release_install.Releases.complete"),
-    ("after", "release_install.Releases.forget_good"),
-    ("after", "release_install.Releases.switch"),
-    ("after", "release_install.Releases.remove_all"),
+    ("after", "releases.Releases.complete"),
+    ("after", "releases.Releases.forget_good"),
+    ("after", "releases.Releases.switch"),
+    ("after", "releases.Releases.remove_all"),
 ]
 KILL = """
 def killed(*arguments, original={step}):

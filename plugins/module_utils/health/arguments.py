@@ -54,6 +54,7 @@ def _target() -> _Spec:
         "uptime_s": {"type": "float"},
         "cpu_percent": {"type": "float"},
         "cpu_window_s": {"type": "float"},
+        "cpu_limit_cores": {"type": "float"},
     }
     return {
         "name": {"type": "str"},

@@ -29,6 +29,7 @@ class UsageReading:
     uptime_s: float | None = None
     cpu_percent: float | None = None
     cpu_window_s: float | None = None
+    cpu_limit_cores: float | None = None
 
     @classmethod
     def of(cls, usage: dict[str, Any], taken_at: float) -> UsageReading:
@@ -56,13 +57,14 @@ def memory(reading: UsageReading | None, thresholds: Thresholds) -> Indicator:
 def cpu(
     reading: UsageReading | None, before: UsageReading | None, thresholds: Thresholds
 ) -> tuple[Indicator, str | None]:
-    """CPU in percent of one core, and the time that it is averaged over, in words.
+    """CPU in percent of its limit, else of one core, and the time that it is averaged over, in words.
 
     The average is the one that the platform watched; else it runs since the reading before, when
     that is of the same life of the replica and 5 s to 15 min old; else since the replica's start,
     once that is a minute ago.
     """
     limit = thresholds.cpu_percent
+    cores = (reading.cpu_limit_cores if reading else None) or 1
     if reading is not None and reading.cpu_percent is not None:
         basis = f"last {reading.cpu_window_s:.1f} s" if reading.cpu_window_s else "as watched"
         return measured(CPU, [reading.cpu_percent], limit, "usage"), basis
@@ -72,10 +74,10 @@ def cpu(
         window_s = reading.taken_at - before.taken_at
         used_s = reading.cpu_seconds - before.cpu_seconds
         if WINDOW_S[0] <= window_s <= WINDOW_S[1] and used_s >= 0:
-            indicator = measured(CPU, [100 * used_s / window_s], limit, "usage")
+            indicator = measured(CPU, [100 * used_s / window_s / cores], limit, "usage")
             return indicator, f"last {window_s:.0f} s"
     if reading.uptime_s < LEAST_UPTIME_S:
         said = f"it runs for {reading.uptime_s:.0f} s only, and starting up is not its load"
         return Indicator(CPU, limit, said=said, source="usage"), None
-    percent = 100 * reading.cpu_seconds / reading.uptime_s
+    percent = 100 * reading.cpu_seconds / reading.uptime_s / cores
     return measured(CPU, [percent], limit, "usage"), "since start"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,7 +27,6 @@ from .agent_options import (
 )
 from .agent_state import replica_table, summary
 from .arguments import platform_arguments, serving_arguments
-from .converge import Convergence, Wave, changes, foretell, plan
 from .drivers import open_driver
 from .environment import Environment
 from .intent import next_intent, read_intent, write_intent
@@ -36,8 +36,11 @@ from .protocol import (
     STOPPED,
     AgentState,
     Driver,
+    Goal,
     Intent,
+    Plan,
     Replica,
+    Report,
     Specification,
 )
 
@@ -54,6 +57,7 @@ class _Request:
     limits: Limits
     environment: dict[str, Any] | None
     environment_secrets: dict[str, Any] | None
+    canary: bool
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,16 @@ class _Decision:
     """Everything that a run is going to do, decided before it touches anything."""
 
     before: AgentState
-    intent: Intent
     environment_before: Environment
-    environment: Environment
-    specification: Specification | None
-    wanted: list[str]
-    waves: list[Wave]
+    goal: Goal
+    plan: Plan
 
     @property
     def changed(self) -> bool:
         return (
-            changes(self.waves)
-            or self.environment != self.environment_before
-            or self.intent != self.before.intent
+            self.plan.changes
+            or self.goal.environment != self.environment_before
+            or self.goal.intent != self.before.intent
         )
 
 
@@ -83,7 +84,7 @@ def run(params: Params, context: Context) -> Result:
     deadline = Deadline(context.clock, request.limits.timeout_s)
     driver = open_driver(request.agent, request.serving, context.clock)
     if context.check_mode:
-        return _foretold(request, driver, _decide(request, driver, context))
+        return _foretold(_decide(request, driver, context))
     lock = hold(request.agent.store, request.agent.name, request.state, deadline, context.clock)
     with lock:
         return _carried_out(request, driver, _decide(request, driver, context), deadline, context)
@@ -102,6 +103,7 @@ def _read(params: Params) -> _Request:
         limits=read_limits(params),
         environment=params["environment"],
         environment_secrets=params["environment_secrets"],
+        canary=params["canary"],
     )
 
 
@@ -109,41 +111,44 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     """Observe, and decide. Raises `precondition` for what would stop the run half way."""
     agent = request.agent
     intent_before = read_intent(agent.store, agent.name)
-    intent = next_intent(request.state, request.replicas, intent_before, context.clock.now())
+    intent = next_intent(
+        request.state, request.replicas, intent_before, agent.platform, context.clock.now()
+    )
     environment_before = driver.environment()
     environment = environment_before.updated(request.environment, request.environment_secrets)
-    specification, wanted = None, []
+    specification, names = None, []
     if intent.state == STARTED:
         require_ports(request.serving.port, intent.replicas)
         specification = _specification(request, driver, environment, context.check_mode)
-        wanted = driver.names(intent.replicas)
-    intent = replace(intent, names=wanted)
-    seen = driver.observe(wanted, specification)
-    waves = plan(wanted, seen, replace_all=request.state == RESTARTED)
-    if changes(waves) and wanted:
-        # A replaced replica's port is its own still; only what starts anew must find one free.
-        driver.require_startable([n for w in waves for n in w.start if n not in w.stop])
-    release = driver.release()
-    before = AgentState(agent.platform, agent.name, release[0] if release else None, intent_before)
-    return _Decision(
-        before=replace(before, replicas=_there(seen), releases=driver.releases()),
-        intent=intent,
-        environment_before=environment_before,
-        environment=environment,
+        names = driver.names(intent.replicas)
+    goal = Goal(
+        intent=replace(intent, names=names),
         specification=specification,
-        wanted=wanted,
-        waves=waves,
+        environment=environment,
+        replace_all=request.state == RESTARTED,
+        canary=request.canary,
     )
+    plan = driver.plan(goal)
+    release = driver.release_store.current()
+    before = AgentState(
+        platform=agent.platform,
+        name=agent.name,
+        release=release.id if release else None,
+        intent=intent_before,
+        replicas=_there(plan.seen),
+        releases=[each.shown() for each in driver.release_store.releases()],
+    )
+    return _Decision(before, environment_before, goal, plan)
 
 
 def _specification(
     request: _Request, driver: Driver, environment: Environment, check_mode: bool
 ) -> Specification:
     """What each replica shall run. In check mode the release may be one yet to be deployed."""
-    current = driver.release()
+    current = driver.release_store.current()
     digest = ""
-    if current is not None and request.release in (None, current[0]):
-        release, digest = current
+    if current is not None and request.release in (None, current.id):
+        release, digest = current.id, current.digest
     elif request.release is not None and check_mode:
         release = request.release
     else:
@@ -151,54 +156,50 @@ def _specification(
         raise OperationError(
             Reason.PRECONDITION,
             f"start {request.agent.name}{wanted}",
-            f"its current release is {current[0]}" if current else "no release is deployed",
+            f"its current release is {current.id}" if current else "no release is deployed",
             "Deploy a release first, with agent_release",
         )
     options = request.serving.started_with()
     return Specification(release, digest, environment.digest(), options)
 
 
-def _there(replicas: list[Replica]) -> list[Replica]:
+def _there(replicas: Sequence[Replica]) -> list[Replica]:
     """Without the wanted ones of which there is no trace."""
     return [r for r in replicas if r.status != "stopped" or r.release or r.note]
 
 
-def _foretold(request: _Request, driver: Driver, decision: _Decision) -> Result:
-    release = decision.specification.release if decision.specification else None
-    actions = foretell(decision.waves, decision.before.replicas, release)
-    if decision.environment != decision.environment_before:
+def _foretold(decision: _Decision) -> Result:
+    goal = decision.goal
+    actions = decision.plan.foretold()
+    if goal.environment != decision.environment_before:
         actions.insert(0, "Would write the environment")
-    if decision.intent != decision.before.intent:
-        actions.insert(0, f"Would remember {_intent_text(decision.intent)}")
-    after = dict.fromkeys(decision.wanted, f"ready {release}")
+    if goal.intent != decision.before.intent:
+        actions.insert(0, f"Would remember {_intent_text(goal.intent)}")
     return Result(
         changed=decision.changed,
         actions=actions,
         state=asdict(decision.before),
         summary=summary(decision.before),
-        diff=_diff(decision, after, decision.intent),
+        diff=_diff(decision, decision.plan.expected()),
     )
 
 
 def _carried_out(
     request: _Request, driver: Driver, decision: _Decision, deadline: Deadline, context: Context
 ) -> Result:
-    agent = request.agent
-    actions = []
-    if decision.intent != decision.before.intent:
-        write_intent(agent.store, agent.name, decision.intent)
-        actions.append(f"Remembered {_intent_text(decision.intent)}")
-    if decision.environment != decision.environment_before:
-        driver.set_environment(decision.environment)
-        actions.append("Wrote the environment")
-    convergence = Convergence(
-        driver, decision.wanted, decision.specification, request.limits, deadline, context
-    )
+    agent, goal = request.agent, decision.goal
+    report = Report()
+    if goal.intent != decision.before.intent:
+        write_intent(agent.store, agent.name, goal.intent)
+        report.actions.append(f"Remembered {_intent_text(goal.intent)}")
+    if goal.environment != decision.environment_before:
+        driver.set_environment(goal.environment)
+        report.actions.append("Wrote the environment")
     try:
-        convergence.carry_out(decision.waves)
+        decision.plan.carry_out(request.limits, deadline, context, report)
     except OperationError as error:
         error.details.setdefault("changed", decision.changed)
-        error.details["actions"] = actions + convergence.report.actions
+        error.details["actions"] = report.actions
         # Observing may fail for the same reason; the first failure is the one to tell.
         with contextlib.suppress(OperationError):
             after = _observed(decision, driver)
@@ -207,25 +208,26 @@ def _carried_out(
             )
         raise
     after = _observed(decision, driver)
-    shown = {r.name: f"{r.status} {r.release}" for r in after.replicas if r.is_alive}
     return Result(
         changed=decision.changed,
-        actions=actions + convergence.report.actions,
+        actions=report.actions,
         state=asdict(after),
-        summary=_summary(decision, after, convergence.report.lowest_ready),
-        diff=_diff(decision, shown, decision.intent),
+        summary=_summary(decision, after, report.lowest_ready),
+        diff=_diff(decision, decision.plan.shown(after.replicas)),
     )
 
 
 def _observed(decision: _Decision, driver: Driver) -> AgentState:
-    seen = driver.observe(decision.wanted, decision.specification)
-    return replace(decision.before, intent=decision.intent, replicas=_there(seen))
+    goal = decision.goal
+    seen = driver.observe(goal.intent.names, goal.specification)
+    return replace(decision.before, intent=goal.intent, replicas=_there(seen))
 
 
 def _summary(decision: _Decision, after: AgentState, lowest_ready: int | None) -> str:
-    if lowest_ready is None:
+    if lowest_ready is None or decision.goal.canary:
         return summary(after)
-    return f"{len(decision.wanted)} of {len(decision.wanted)}, none below {lowest_ready} ready"
+    count = decision.goal.intent.replicas
+    return f"{count} of {count}, none below {lowest_ready} ready"
 
 
 def _intent_text(intent: Intent) -> str:
@@ -235,19 +237,18 @@ def _intent_text(intent: Intent) -> str:
     return f"that {intent.replicas} {noun} shall run"
 
 
-def _diff(decision: _Decision, after: dict[str, str], intent: Intent) -> dict[str, Any]:
-    before = decision.before
-    running = {r.name: f"{r.status} {r.release}" for r in before.replicas if r.is_alive}
+def _diff(decision: _Decision, after: Mapping[str, Any]) -> dict[str, Any]:
+    before, goal = decision.before, decision.goal
     return {
         "before": {
             "intent": before.intent.state if before.intent else None,
-            "replicas": running,
+            "replicas": decision.plan.shown(before.replicas),
             "environment": decision.environment_before.shown(),
         },
         "after": {
-            "intent": intent.state,
+            "intent": goal.intent.state,
             "replicas": after,
-            "environment": decision.environment.shown(decision.environment_before),
+            "environment": goal.environment.shown(decision.environment_before),
         },
     }
 
@@ -267,10 +268,12 @@ AGENT = Operation(
         "environment": {"type": "dict"},
         "environment_secrets": {"type": "dict", "no_log": True},
         "memory_limit_mb": {"type": "int"},
+        "cpu_limit_cores": {"type": "float"},
         "ready_path": {"type": "str", "default": "/api/v1/ready"},
         "stop_grace_s": {"type": "float", "default": 30},
         "timeout_s": {"type": "float", "default": 60},
         "stable_s": {"type": "float", "default": 0.5},
+        "canary": {"type": "bool", "default": False},
     },
     run=run,
 )

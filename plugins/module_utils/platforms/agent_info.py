@@ -17,7 +17,7 @@ from .agent_state import replica_table, summary
 from .arguments import platform_arguments
 from .drivers import open_driver
 from .intent import read_intent
-from .protocol import AgentState, Driver, Replica, Specification
+from .protocol import AgentState, Driver, Replica, Specification, Usage
 
 _LONGEST_CPU_WINDOW_S = 60
 
@@ -49,13 +49,20 @@ def with_cpu_window(before: AgentState, after: AgentState) -> AgentState:
     replicas = []
     for replica in after.replicas:
         first, last = earlier.get(replica.pid), replica.usage
-        if first is not None and last is not None and last.uptime_s > first.uptime_s:
-            window_s = last.uptime_s - first.uptime_s
-            percent = 100 * (last.cpu_seconds - first.cpu_seconds) / window_s
-            usage = replace(last, cpu_percent=max(percent, 0.0), cpu_window_s=window_s)
-            replica = replace(replica, usage=usage)
+        if first is not None and last is not None:
+            replica = replace(replica, usage=_watched(first, last))
         replicas.append(replica)
     return replace(after, replicas=replicas)
+
+
+def _watched(first: Usage, last: Usage) -> Usage:
+    """The later usage, with the average since the first where both sum up their CPU time."""
+    window_s = last.uptime_s - first.uptime_s
+    if first.cpu_seconds is None or last.cpu_seconds is None or window_s <= 0:
+        return last
+    cores = last.cpu_limit_cores or 1
+    percent = 100 * (last.cpu_seconds - first.cpu_seconds) / window_s / cores
+    return replace(last, cpu_percent=max(percent, 0.0), cpu_window_s=window_s)
 
 
 def _target(replica: Replica, address: str | None) -> dict[str, Any]:
@@ -73,18 +80,19 @@ def _target(replica: Replica, address: str | None) -> dict[str, Any]:
 
 def observe_agent(agent: Agent, driver: Driver) -> AgentState:
     """The whole agent, with usage; options are not compared, since none were asked for."""
-    release = driver.release()
+    release = driver.release_store.current()
     specification = None
     if release is not None:
-        specification = Specification(*release, driver.environment().digest(), None)
+        environment = driver.environment().digest()
+        specification = Specification(release.id, release.digest, environment, None)
     intent = read_intent(agent.store, agent.name)
     return AgentState(
         platform=agent.platform,
         name=agent.name,
-        release=release[0] if release else None,
+        release=release.id if release else None,
         intent=intent,
         replicas=driver.observe(intent.names if intent else [], specification, usage=True),
-        releases=driver.releases(),
+        releases=[each.shown() for each in driver.release_store.releases()],
     )
 
 

@@ -40,6 +40,7 @@ class Serving:
     workers: int
     ready_path: str
     memory_limit_mb: int | None
+    cpu_limit_cores: float | None = None
 
     def started_with(self) -> dict[str, Any]:
         """What a replica's record keeps, and what makes a running replica another one."""
@@ -49,6 +50,7 @@ class Serving:
             "workers": self.workers,
             "ready_path": self.ready_path,
             "memory_limit_mb": self.memory_limit_mb,
+            "cpu_limit_cores": self.cpu_limit_cores,
         }
 
 
@@ -88,6 +90,7 @@ def read_serving(params: dict[str, Any]) -> Serving:
         workers=params.get("workers", 1),
         ready_path=params.get("ready_path", "/api/v1/ready"),
         memory_limit_mb=params.get("memory_limit_mb"),
+        cpu_limit_cores=params.get("cpu_limit_cores"),
     )
     if not 1 <= serving.port <= _LAST_PORT:
         raise invalid_option("port", f"{serving.port} is out of range", f"Give 1 to {_LAST_PORT}")
@@ -106,13 +109,21 @@ def read_serving(params: dict[str, Any]) -> Serving:
     at_least("workers", serving.workers, 1)
     if serving.memory_limit_mb is not None:
         at_least("memory_limit_mb", serving.memory_limit_mb, 1)
+    if serving.cpu_limit_cores is not None:
+        at_least("cpu_limit_cores", serving.cpu_limit_cores, 0.01)
     return serving
 
 
 def read_replicas(replicas: int | None, port: int) -> int | None:
     """The count, None where it is left open; raises `invalid_input`."""
+    if replicas == 0:
+        raise invalid_option(
+            "replicas",
+            "0 replicas would be a stop",
+            "To stop the agent, use state stopped (stop.yml)",
+        )
     if replicas is not None:
-        at_least("replicas", replicas, 0)
+        at_least("replicas", replicas, 1)
         require_ports(port, replicas)
     return replicas
 

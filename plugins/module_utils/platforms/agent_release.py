@@ -11,7 +11,6 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..core.context import Context
@@ -22,16 +21,8 @@ from ..core.operation import Operation, Params
 from ..core.result import Result
 from .agent_options import Agent, at_least, read_agent
 from .arguments import platform_arguments
-from .process.layout import Layout
-from .process.release_install import Installation, app_module, install, prepare
-from .process.release_source import ReleaseSource, open_source
-from .process.releases import (
-    ReleaseRecord,
-    Releases,
-    check_release_id,
-    last_good,
-    surplus,
-)
+from .drivers import open_release_store
+from .releases import Installation, Release, ReleaseStore, last_good, surplus
 
 
 @dataclass(frozen=True)
@@ -41,105 +32,62 @@ class _Plan:
     release: str
     previous: str | None
     installation: Installation | None
-    remnants: list[Path]
-    surplus: list[ReleaseRecord]
+    remnants: list[str]
+    surplus: list[Release]
     keep: int
 
     def actions(self) -> list[str]:
-        done = [f"Removed {path.name}, left by a run that was killed" for path in self.remnants]
+        done = [f"Removed {name}, left by a run that was killed" for name in self.remnants]
         if self.installation is not None:
-            done.append(f"Installed release {self.release} from {self.installation.source.path}")
+            done.append(f"Installed release {self.release} from {self.installation.origin}")
         if self.release != self.previous:
             done.append(_switched(self.previous, self.release))
         done += [
-            f"Removed release {record.id}, older than the newest {self.keep}"
-            for record in self.surplus
+            f"Removed release {release.id}, older than the newest {self.keep}"
+            for release in self.surplus
         ]
         return done
 
 
 def _run_release(params: Params, context: Context) -> Result:
     agent = read_agent(params)
+    store = open_release_store(agent)
     if params["release"] is not None:
-        check_release_id(params["release"])
+        store.check_id(params["release"])
     at_least("keep", params["keep"], 1)
     deadline = _deadline(params, context)
-    layout = Layout(agent.home, agent.name)
-    releases = Releases(layout, agent.store)
     with _exclusive(agent, "agent_release", deadline, context):
         if params["state"] == "good":
-            return _record_good(params["release"], releases, context)
-        return _deploy(params, layout, releases, deadline, context)
+            return _record_good(params["release"], store, context)
+        return _deploy(params, store, deadline, context)
 
 
 def _run_rollback(params: Params, context: Context) -> Result:
     agent = read_agent(params)
+    store = open_release_store(agent)
     if params["to"] is not None:
-        check_release_id(params["to"])
+        store.check_id(params["to"])
     deadline = _deadline(params, context)
-    releases = Releases(Layout(agent.home, agent.name), agent.store)
     with _exclusive(agent, "agent_rollback", deadline, context):
-        return _roll_back(params["to"], releases, context)
+        return _roll_back(params["to"], store, context)
 
 
-def _deploy(
-    params: Params, layout: Layout, releases: Releases, deadline: Deadline, context: Context
-) -> Result:
+def _deploy(params: Params, store: ReleaseStore, deadline: Deadline, context: Context) -> Result:
     release = params["release"]
-    installed = {record.id: record for record in releases.records()}.get(release)
-    with _source(params, layout, installed) as source:
-        if installed is not None and source is not None:
-            _require_same_content(installed, source)
-        installation = None
-        if installed is None and source is not None:
-            installation = prepare(params, source, layout)
-        plan = _plan(release, installation, params["keep"], releases, context)
+    installed = {each.id: each for each in store.releases()}.get(release)
+    with store.prepare(release, params, installed) as installation:
+        plan = _plan(release, installation, params["keep"], store, context)
         notes: list[str] = []
-        venv_s = 0.0
+        took = ""
         if not context.check_mode:
-            venv_s, notes = _carry_out(plan, layout, releases, deadline, context)
+            took, notes = _carry_out(plan, store, deadline, context)
     actions = plan.actions()
     return Result(
         changed=bool(actions),
         actions=actions,
-        state=_state(releases, release, plan.previous, notes),
-        summary=_deploy_summary(plan, venv_s),
+        state=_state(store, release, plan.previous, notes),
+        summary=_deploy_summary(plan, took),
         diff=_diff(plan.previous, release),
-    )
-
-
-@contextlib.contextmanager
-def _source(
-    params: Params, layout: Layout, installed: ReleaseRecord | None
-) -> Iterator[ReleaseSource | None]:
-    """The source, read; None for an installed release whose source is not given or is gone."""
-    module = app_module(params["app"])
-    given = Path(params["source"]).absolute() if params["source"] is not None else None
-    if installed is not None and (given is None or not given.exists()):
-        yield None
-        return
-    if given is None:
-        raise OperationError(
-            Reason.PRECONDITION,
-            f"install release {params['release']}",
-            "it is not installed yet, and no source is given",
-            "Give source, the path of the release on the target",
-        )
-    if given == layout.home or given in layout.home.parents:
-        raise invalid_option("source", f"the agent's home is inside {given}", "Keep the two apart")
-    with open_source(given, module) as source:
-        yield source
-
-
-def _require_same_content(installed: ReleaseRecord, source: ReleaseSource) -> None:
-    if installed.digest == source.digest:
-        return
-    raise OperationError(
-        Reason.PRECONDITION,
-        f"install release {installed.id} from {source.path}",
-        f"release {installed.id} is installed already, with other content",
-        "Give the new content a new id: what an id names never changes",
-        state={"installed_digest": installed.digest, "source_digest": source.digest},
     )
 
 
@@ -147,107 +95,104 @@ def _plan(
     release: str,
     installation: Installation | None,
     keep: int,
-    releases: Releases,
+    store: ReleaseStore,
     context: Context,
 ) -> _Plan:
-    current, records = releases.current(), releases.records()
-    proved = last_good([record for record in records if record.id != release])
+    current, releases = store.current(), list(store.releases())
+    proved = last_good([each for each in releases if each.id != release])
     if installation is not None:
-        new = releases.planned(release, installation.source.digest, context.clock.now())
-        records = [new, *records]
-    protected = releases.in_use() | {release} | ({proved.id} if proved else set())
+        releases = [Release(release, installation.digest, context.clock.now()), *releases]
+    protected = store.in_use() | {release} | ({proved.id} if proved else set())
     return _Plan(
         release=release,
         previous=current.id if current else None,
         installation=installation,
-        remnants=[path for path in releases.remnants() if path.name != release],
-        surplus=surplus(records, keep, protected),
+        remnants=[name for name in store.remnants() if name != release],
+        surplus=surplus(releases, keep, protected),
         keep=keep,
     )
 
 
 def _carry_out(
-    plan: _Plan, layout: Layout, releases: Releases, deadline: Deadline, context: Context
-) -> tuple[float, list[str]]:
-    """The seconds that the venv took, and what could not be removed.
+    plan: _Plan, store: ReleaseStore, deadline: Deadline, context: Context
+) -> tuple[str, list[str]]:
+    """What took its time, and what could not be removed.
 
     Old files that stay cost space; they are no reason to call a deploy failed.
     """
-    notes = releases.remove_all(plan.remnants)
-    seconds = 0.0
+    notes = store.remove(plan.remnants)
+    took = ""
     if plan.installation is not None:
-        seconds = install(plan.installation, layout, releases, deadline, context)
+        took = plan.installation.carry_out(deadline, context)
     if plan.release != plan.previous:
-        releases.forget_good(plan.release)
-        releases.switch(plan.release)
-    return seconds, notes + releases.remove_all([record.folder for record in plan.surplus])
+        store.forget_good(plan.release)
+        store.switch(plan.release)
+    return took, notes + store.remove([release.id for release in plan.surplus])
 
 
-def _record_good(wanted: str | None, releases: Releases, context: Context) -> Result:
-    current = releases.current()
+def _record_good(wanted: str | None, store: ReleaseStore, context: Context) -> Result:
+    current = store.current()
     if current is None or (wanted is not None and wanted != current.id):
         if context.check_mode and wanted is not None:
-            return _foretold_good(wanted, current, releases)
+            return _foretold_good(wanted, current, store)
         raise OperationError(
             Reason.PRECONDITION,
             f"record {f'release {wanted}' if wanted else 'the current release'} as good",
             f"the current release is {current.id if current else 'none'}",
             "Deploy the release, prove it healthy, then record it",
         )
-    newest = last_good(releases.records())
+    newest = last_good(store.releases())
     changed = newest is None or newest.id != current.id
     if changed and not context.check_mode:
-        releases.mark_good(current, context.clock.now())
+        store.mark_good(current, context.clock.now())
     return Result(
         changed=changed,
         actions=[f"Recorded release {current.id} as good"] if changed else [],
-        state=_state(releases, current.id, current.id, []),
+        state=_state(store, current.id, current.id, []),
         summary=f"{current.id} recorded good" if changed else f"{current.id} is the last good one",
         diff=_good_diff(current.id, newest),
     )
 
 
-def _foretold_good(wanted: str, current: ReleaseRecord | None, releases: Releases) -> Result:
+def _foretold_good(wanted: str, current: Release | None, store: ReleaseStore) -> Result:
     """In check mode the release may be one that an earlier step would have made current."""
-    newest = last_good(releases.records())
+    newest = last_good(store.releases())
     return Result(
         changed=True,
         actions=[f"Recorded release {wanted} as good"],
-        state=_state(releases, wanted, current.id if current else None, []),
+        state=_state(store, wanted, current.id if current else None, []),
         summary=f"{wanted} recorded good",
         diff=_good_diff(wanted, newest),
     )
 
 
-def _good_diff(release: str, newest: ReleaseRecord | None) -> dict[str, Any]:
+def _good_diff(release: str, newest: Release | None) -> dict[str, Any]:
     return {
         "before": {"last_good": newest.id if newest else None},
         "after": {"last_good": release},
     }
 
 
-def _roll_back(to: str | None, releases: Releases, context: Context) -> Result:
-    current, records = releases.current(), releases.records()
+def _roll_back(to: str | None, store: ReleaseStore, context: Context) -> Result:
+    current, records = store.current(), list(store.releases())
     before = current.id if current else None
     target = _rollback_target(to, current, records)
     changed = target.id != before
     if changed and not context.check_mode:
-        releases.switch(target.id)
+        store.switch(target.id)
     summary = f"from {before or 'none'} to {target.id}"
     if not changed:
         summary = f"{target.id} is current" + ("" if to else " and recorded good")
     return Result(
         changed=changed,
         actions=[_switched(before, target.id)] if changed else [],
-        state=_state(releases, target.id, before, []),
+        state=_state(store, target.id, before, []),
         summary=summary,
         diff=_diff(before, target.id),
     )
 
 
-def _rollback_target(
-    to: str | None, current: ReleaseRecord | None, records: list[ReleaseRecord]
-) -> ReleaseRecord:
+def _rollback_target(to: str | None, current: Release | None, records: list[Release]) -> Release:
     """The release to roll back to; the current one where there is nothing to roll back from.
 
     Raises `precondition` when there is no such release.
@@ -294,14 +239,14 @@ def _switched(before: str | None, after: str) -> str:
     return f"Switched the current release from {before or 'none'} to {after}"
 
 
-def _deploy_summary(plan: _Plan, venv_s: float) -> str:
+def _deploy_summary(plan: _Plan, took: str) -> str:
     if plan.release == plan.previous:
         return "current already"
     parts = [f"from {plan.previous}" if plan.previous else "no release before"]
     if plan.installation is None:
         parts.append("installed before")
-    elif venv_s:
-        parts.append(f"venv built in {venv_s:.1f} s")
+    elif took:
+        parts.append(took)
     return ", ".join(parts)
 
 
@@ -310,7 +255,7 @@ def _diff(before: str | None, after: str) -> dict[str, Any]:
 
 
 def _state(
-    releases: Releases, current: str, previous: str | None, notes: list[str]
+    store: ReleaseStore, current: str, previous: str | None, notes: list[str]
 ) -> dict[str, Any]:
     """The releases that there are; `current` is what a real run makes, or has made, current."""
     return {
@@ -324,7 +269,7 @@ def _state(
                 "current": record.id == current,
                 "digest": record.digest,
             }
-            for record in releases.records()
+            for record in store.releases()
         ],
         "not_removed": notes,
     }

@@ -9,13 +9,13 @@ the next wave begins; so what still serves is touched only after what is new has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..core.context import Context
 from ..core.deadline import Deadline, backoff, poll
 from ..core.errors import OperationError, Reason
 from .agent_options import Limits
-from .protocol import Driver, Replica, Specification, Stop
+from .protocol import Goal, Replica, ReplicaDriver, Report, Specification, Stop
 
 LOG_TAIL_LINES = 20
 
@@ -29,7 +29,9 @@ class Wave:
     ready: tuple[str, ...] = ()
 
 
-def plan(wanted: Sequence[str], seen: Sequence[Replica], replace_all: bool = False) -> list[Wave]:
+def waves_to(
+    wanted: Sequence[str], seen: Sequence[Replica], replace_all: bool = False
+) -> list[Wave]:
     """The waves that lead from the replicas seen to the wanted ones.
 
     First everything missing starts at once, since that takes nothing away; up-to-date replicas
@@ -77,15 +79,66 @@ def foretell(waves: Sequence[Wave], seen: Sequence[Replica], release: str | None
     return sentences
 
 
-@dataclass
-class Report:
-    """What a convergence did, in sentences, and the fewest ready replicas seen meanwhile.
+def canary_of(waves: Sequence[Wave], seen: Sequence[Replica]) -> list[Wave]:
+    """The wave that brings one replica onto what is wanted while the others serve on.
 
-    `lowest_ready` is None when nothing that ran was replaced.
+    None when there is one already, or nothing else that serves: then a canary proves nothing.
     """
+    if any(replica.is_alive and replica.up_to_date for replica in seen):
+        return []
+    if sum(replica.is_alive for replica in seen) < 2:
+        return []
+    return [wave for wave in waves if wave.stop and wave.start][:1]
 
-    actions: list[str] = field(default_factory=list)
-    lowest_ready: int | None = None
+
+class ReplicaPlan:
+    """The way to a goal by waves, on a platform that knows single replicas."""
+
+    def __init__(self, driver: ReplicaDriver, goal: Goal) -> None:
+        """Observe and decide; raises `precondition` for what would stop it half way."""
+        self._driver = driver
+        self._goal = goal
+        self._wanted = goal.intent.names
+        self.seen = driver.observe(self._wanted, goal.specification)
+        waves = waves_to(self._wanted, self.seen, goal.replace_all)
+        self.waves = canary_of(waves, self.seen) if goal.canary else waves
+        if self.changes and self._wanted:
+            # A replaced replica's port is its own still; only what starts anew must find one free.
+            driver.require_startable([n for w in self.waves for n in w.start if n not in w.stop])
+
+    @property
+    def changes(self) -> bool:
+        return changes(self.waves)
+
+    def foretold(self) -> list[str]:
+        return foretell(self.waves, self.seen, self._release)
+
+    def shown(self, replicas: Sequence[Replica]) -> dict[str, str]:
+        return {r.name: f"{r.status} {r.release}" for r in replicas if r.is_alive}
+
+    def expected(self) -> dict[str, str]:
+        if not self._goal.canary:
+            return dict.fromkeys(self._wanted, f"ready {self._release}")
+        touched = {name: f"ready {self._release}" for wave in self.waves for name in wave.ready}
+        return {**self.shown(self.seen), **touched}
+
+    def carry_out(
+        self, limits: Limits, deadline: Deadline, context: Context, report: Report
+    ) -> None:
+        convergence = Convergence(
+            self._driver,
+            self._wanted,
+            self._goal.specification,
+            limits,
+            deadline,
+            context,
+            report,
+        )
+        convergence.carry_out(self.waves)
+
+    @property
+    def _release(self) -> str | None:
+        return self._goal.specification.release if self._goal.specification else None
 
 
 class Convergence:
@@ -93,12 +146,13 @@ class Convergence:
 
     def __init__(
         self,
-        driver: Driver,
+        driver: ReplicaDriver,
         wanted: Sequence[str],
         specification: Specification | None,
         limits: Limits,
         deadline: Deadline,
         context: Context,
+        report: Report,
     ) -> None:
         self._driver = driver
         self._wanted = wanted
@@ -106,7 +160,7 @@ class Convergence:
         self._limits = limits
         self._deadline = deadline
         self._context = context
-        self.report = Report()
+        self.report = report
 
     def carry_out(self, waves: Sequence[Wave]) -> None:
         """Do it all; `report` tells what was done, also after a failure.

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from ..core.errors import OperationError, Reason
 from ..core.state_store import StateStore
 from .protocol import STARTED, STOPPED, Intent
 
@@ -28,17 +29,23 @@ def write_intent(store: StateStore, name: str, intent: Intent) -> None:
     store.write(f"intent/{name}", json.dumps(asdict(intent)).encode())
 
 
-def next_intent(state: str, replicas: int | None, before: Intent | None, now: float) -> Intent:
+def next_intent(
+    state: str, replicas: int | None, before: Intent | None, platform: str, now: float
+) -> Intent:
     """The intent behind a request; `since` moves only when something changes.
 
-    Without a count the remembered one holds, else the guide's 3. A start of 0 replicas is the
-    guide's way to stop on Kubernetes (`scale --replicas=0`): a stop that remembers the count.
+    Without a count the remembered one holds, else the guide's 3. Raises `precondition` when
+    another platform runs the agent.
     """
-    remembered = before.replicas if before else DEFAULT_REPLICAS
-    if state == STOPPED or replicas == 0:
-        wanted = Intent(STOPPED, replicas or remembered, now)
-    else:
-        wanted = Intent(STARTED, replicas or remembered, now)
+    if before and before.state == STARTED and before.platform not in ("", platform):
+        raise OperationError(
+            Reason.PRECONDITION,
+            f"run the agent on platform {platform}",
+            f"platform {before.platform} runs it by the same name and state store",
+            f"Stop it there first, with platform {before.platform}, or give this one another name",
+        )
+    count = replicas or (before.replicas if before else DEFAULT_REPLICAS)
+    wanted = Intent(STOPPED if state == STOPPED else STARTED, count, now, platform=platform)
     if before and (before.state, before.replicas) == (wanted.state, wanted.replicas):
-        return before
+        return replace(before, platform=platform)
     return wanted

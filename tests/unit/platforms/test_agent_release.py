@@ -22,10 +22,10 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
     AGENT_RELEASE,
     AGENT_ROLLBACK,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host.layout import (
     Layout,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host.releases import (
     Releases,
 )
 

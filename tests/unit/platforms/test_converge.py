@@ -19,10 +19,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.con
     Wave,
     changes,
     foretell,
-    plan,
+    waves_to,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.protocol import (
     Replica,
+    Report,
     Specification,
     Stop,
 )
@@ -42,37 +43,37 @@ def replacing(name):
 
 
 def test_everything_missing_starts_at_once():
-    assert plan(["a", "b"], []) == [Wave(start=("a", "b"), ready=("a", "b"))]
+    assert waves_to(["a", "b"], []) == [Wave(start=("a", "b"), ready=("a", "b"))]
 
 
 def test_what_runs_as_wanted_is_left_alone():
-    assert plan(["a", "b"], [replica("a"), replica("b")]) == []
+    assert waves_to(["a", "b"], [replica("a"), replica("b")]) == []
 
 
 def test_an_ended_replica_is_missing():
     seen = [replica("a", "stopped", False), replica("b")]
-    assert plan(["a", "b"], seen) == [Wave(start=("a",), ready=("a",))]
+    assert waves_to(["a", "b"], seen) == [Wave(start=("a",), ready=("a",))]
 
 
 def test_a_replica_that_is_not_ready_yet_is_waited_for():
-    waves = plan(["a", "b"], [replica("a", "running"), replica("b")])
+    waves = waves_to(["a", "b"], [replica("a", "running"), replica("b")])
     assert waves == [Wave(ready=("a",))]
     assert not changes(waves)
 
 
 def test_outdated_replicas_are_replaced_one_at_a_time():
     seen = [replica("a", up_to_date=False), replica("b", up_to_date=False), replica("c")]
-    assert plan(["a", "b", "c"], seen) == [replacing("a"), replacing("b")]
+    assert waves_to(["a", "b", "c"], seen) == [replacing("a"), replacing("b")]
 
 
 def test_those_that_do_not_serve_anyway_are_replaced_first():
     seen = [replica("a", up_to_date=False), replica("b", "running", up_to_date=False)]
-    assert plan(["a", "b"], seen) == [replacing("b"), replacing("a")]
+    assert waves_to(["a", "b"], seen) == [replacing("b"), replacing("a")]
 
 
 def test_missing_ones_come_before_replacements_and_surplus_goes_last():
     seen = [replica("a", up_to_date=False), replica("c"), replica("d", "stopped", False)]
-    assert plan(["a", "b"], seen) == [
+    assert waves_to(["a", "b"], seen) == [
         Wave(start=("b",), ready=("b",)),
         replacing("a"),
         Wave(stop=("c", "d")),
@@ -81,15 +82,15 @@ def test_missing_ones_come_before_replacements_and_surplus_goes_last():
 
 def test_a_restart_replaces_the_up_to_date_ones_too():
     seen = [replica("a"), replica("b", "running")]
-    assert plan(["a", "b"], seen, replace_all=True) == [replacing("b"), replacing("a")]
+    assert waves_to(["a", "b"], seen, replace_all=True) == [replacing("b"), replacing("a")]
 
 
 def test_a_stop_takes_all_at_once():
-    assert plan([], [replica("a"), replica("b", "running")]) == [Wave(stop=("a", "b"))]
+    assert waves_to([], [replica("a"), replica("b", "running")]) == [Wave(stop=("a", "b"))]
 
 
 def test_another_program_on_a_port_is_not_ours_to_stop():
-    assert plan([], [replica("a", "foreign", False)]) == []
+    assert waves_to([], [replica("a", "foreign", False)]) == []
 
 
 def test_what_would_be_done_is_said_in_words():
@@ -98,7 +99,7 @@ def test_what_would_be_done_is_said_in_words():
         replica("c"),
         replica("d", "stopped", False),
     ]
-    assert foretell(plan(["a", "b"], seen), seen, "1.4.2") == [
+    assert foretell(waves_to(["a", "b"], seen), seen, "1.4.2") == [
         "Would start b, release 1.4.2",
         "Would replace a by one of release 1.4.2 (release 1.4.1, not 1.4.2)",
         "Would stop c",
@@ -145,6 +146,7 @@ class FakeDriver:
 @pytest.fixture
 def carry_out(fake_clock):
     def run(driver, waves, wanted=("a", "b"), timeout_s=10, stable_s=0):
+        report = Report()
         convergence = Convergence(
             driver,
             wanted,
@@ -152,9 +154,10 @@ def carry_out(fake_clock):
             Limits(timeout_s, 5, stable_s),
             Deadline(fake_clock, timeout_s),
             Context(clock=fake_clock),
+            report,
         )
         convergence.carry_out(waves)
-        return convergence.report
+        return report
 
     return run
 

@@ -14,7 +14,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.environment import (
     Environment,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import (
     environment_file,
 )
 

@@ -5,6 +5,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors import (
+    OperationError,
+    Reason,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
@@ -17,7 +21,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.pro
     Intent,
 )
 
-FIVE = Intent("started", 5, 1.0)
+FIVE = Intent("started", 5, 1.0, platform="process")
 
 
 @pytest.mark.parametrize(
@@ -31,12 +35,10 @@ FIVE = Intent("started", 5, 1.0)
         ("stopped", None, FIVE, ("stopped", 5)),
         ("stopped", None, None, ("stopped", 3)),
         ("stopped", 2, FIVE, ("stopped", 2)),
-        ("started", 0, FIVE, ("stopped", 5)),
-        ("restarted", 0, None, ("stopped", 3)),
     ],
 )
 def test_what_a_request_means(state, replicas, before, wanted):
-    intent = next_intent(state, replicas, before, now=9.0)
+    intent = next_intent(state, replicas, before, "process", now=9.0)
     assert (intent.state, intent.replicas, intent.since) == (
         *wanted,
         1.0 if intent == before else 9,
@@ -44,7 +46,19 @@ def test_what_a_request_means(state, replicas, before, wanted):
 
 
 def test_since_stays_while_nothing_changes():
-    assert next_intent("started", 5, FIVE, now=9.0) is FIVE
+    assert next_intent("started", 5, FIVE, "process", now=9.0) == FIVE
+
+
+def test_what_one_platform_runs_another_may_not_claim():
+    with pytest.raises(OperationError) as refused:
+        next_intent("started", 5, FIVE, "docker", now=9.0)
+    assert refused.value.reason is Reason.PRECONDITION
+    assert "platform process runs it" in str(refused.value)
+
+
+def test_what_one_platform_stopped_another_may_start():
+    stopped = Intent("stopped", 5, 1.0, platform="process")
+    assert next_intent("started", None, stopped, "docker", now=9.0).platform == "docker"
 
 
 def test_the_intent_is_remembered(tmp_path):

@@ -14,7 +14,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     Reason,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms import agent_logs
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import (
     log_file,
 )
 

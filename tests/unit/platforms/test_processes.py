@@ -19,6 +19,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.process_identity import (
     identify,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import (
+    ports,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
     processes,
 )
@@ -101,6 +104,6 @@ def test_a_mark_tells_replicas_of_one_home_from_all_others(sleeper, tmp_path):
 
 
 def test_the_command_of_a_process_is_shown_short(sleeper):
-    assert processes.command_of(sleeper.pid).startswith(sys.executable)
-    assert len(processes.command_of(sleeper.pid)) <= 80
-    assert processes.command_of(2**30) == "unknown"
+    assert ports.command_of(sleeper.pid).startswith(sys.executable)
+    assert len(ports.command_of(sleeper.pid)) <= 80
+    assert ports.command_of(2**30) == "unknown"

@@ -15,7 +15,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.errors i
     OperationError,
     Reason,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import (
     release_source,
 )
 

@@ -17,13 +17,16 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
     FileStateStore,
     VersionConflict,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.layout import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host.layout import (
     Layout,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.process.releases import (
-    ReleaseRecord,
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host.releases import (
+    InstalledRelease,
     Releases,
     check_release_id,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.releases import (
+    Release,
     last_good,
     surplus,
 )
@@ -37,12 +40,12 @@ class Machine:
         self.store = FileStateStore(home / "state")
         self.releases = Releases(self.layout, self.store)
 
-    def add(self, release: str, installed_at: float = 1.0, digest: str = "d1") -> ReleaseRecord:
+    def add(self, release: str, installed_at: float = 1.0, digest: str = "d1") -> InstalledRelease:
         self.layout.release(release).mkdir(parents=True)
         self.releases.complete(release, digest, installed_at)
         return self.get(release)
 
-    def get(self, release: str) -> ReleaseRecord:
+    def get(self, release: str) -> InstalledRelease:
         return next(each for each in self.releases.records() if each.id == release)
 
     def ids(self) -> list[str]:
@@ -54,9 +57,8 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path / "home")
 
 
-def record(release: str, installed_at: float, good_at: float | None = None) -> ReleaseRecord:
-    folder = Path("/releases") / release
-    return ReleaseRecord(release, folder, folder / "python", "d1", installed_at, good_at)
+def record(release: str, installed_at: float, good_at: float | None = None) -> Release:
+    return Release(release, "d1", installed_at, good_at)
 
 
 # --- ids --------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ...core.clock import Clock
 from ...core.deadline import Deadline, backoff, poll
@@ -21,15 +20,18 @@ from ...core.process_identity import ProcessIdentity, this_machine
 from ...core.redact import redact
 from ...core.state_store import write_atomically
 from ..agent_options import Agent, Serving
+from ..converge import ReplicaPlan
 from ..environment import RELEASE_VARIABLE, REPLICA_VARIABLE, Environment
-from ..protocol import Check, LogQuery, Replica, Specification, Stop
+from ..host import environment_file, ports, preflight
+from ..host.layout import Layout
+from ..host.log_file import newest_lines
+from ..host.release_store import FolderReleaseStore
+from ..host.releases import InstalledRelease
+from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
 from ..readiness import probe, url_of
-from . import environment_file, ports, preflight, processes
+from . import processes
 from .launch import Launch, exit_of, launch
-from .layout import Layout
-from .log_file import newest_lines
 from .pid_file import Record, read_record, unstarted
-from .releases import ReleaseRecord, Releases
 from .stopping import Ending, stop_all
 from .usage import usage_of
 
@@ -53,23 +55,13 @@ class ProcessDriver:
         self._serving = serving
         self._clock = clock
         self._layout = Layout(agent.home, agent.name)
-        self._releases = Releases(self._layout, agent.store)
+        self.release_store = FolderReleaseStore(agent)
         self._children: dict[str, _Child] = {}
         self._exits: dict[str, str] = {}
 
     def names(self, count: int) -> list[str]:
         first = self._required_serving().port
         return [self._layout.replica(port) for port in range(first, first + count)]
-
-    def release(self) -> tuple[str, str] | None:
-        current = self._releases.current()
-        return (current.id, current.digest) if current else None
-
-    def releases(self) -> list[dict[str, Any]]:
-        return [
-            {"id": r.id, "installed_at": r.installed_at, "good_at": r.good_at}
-            for r in self._releases.records()
-        ]
 
     def environment(self) -> Environment:
         path = self._layout.environment
@@ -174,6 +166,9 @@ class ProcessDriver:
                 self._exits[name] = ended
         with self._files(f"read the pid file of {name}"):
             return read_record(self._layout.pid_file(name))
+
+    def plan(self, goal: Goal) -> ReplicaPlan:
+        return ReplicaPlan(self, goal)
 
     # --- acting -------------------------------------------------------------------------------
 
@@ -288,8 +283,8 @@ class ProcessDriver:
             raise ValueError("this driver was opened to observe and stop only")
         return self._serving
 
-    def _release_called(self, release_id: str) -> ReleaseRecord:
-        current = self._releases.current()
+    def _release_called(self, release_id: str) -> InstalledRelease:
+        current = self.release_store.current()
         if current is None or current.id != release_id:
             raise OperationError(
                 Reason.PRECONDITION,
@@ -299,7 +294,7 @@ class ProcessDriver:
             )
         return current
 
-    def _replica_environment(self, name: str, release: ReleaseRecord) -> dict[str, str]:
+    def _replica_environment(self, name: str, release: InstalledRelease) -> dict[str, str]:
         """A small environment that does not depend on who starts the replica, and the agent's."""
         try:
             user_home = pwd.getpwuid(os.getuid()).pw_dir
@@ -330,7 +325,7 @@ class ProcessDriver:
             ) from error
 
 
-def _command(release: ReleaseRecord, serving: Serving, port: int) -> list[str]:
+def _command(release: InstalledRelease, serving: Serving, port: int) -> list[str]:
     """The guide's command, run by the release's own interpreter."""
     command = [str(release.python), "-m", "uvicorn", serving.app]
     command += ["--host", serving.host, "--port", str(port)]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ...core.errors import OperationError, Reason
 from ...core.process_identity import ProcessIdentity, identify, stat_fields
-from ...core.redact import redact_text
 from ..environment import REPLICA_VARIABLE
 
 _STATE_FIELD = 0  # of proc(5) stat, counted behind the command's closing parenthesis
@@ -65,18 +64,6 @@ def send(process: ProcessIdentity, number: signal.Signals) -> bool:
             "it belongs to another user",
             "Run this as the user who started the agent, or with become",
         ) from error
-
-
-def command_of(pid: int) -> str:
-    """The program of a process and the first of its arguments, without passwords in URLs."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        text = " ".join(word for word in words if word)
-        return (
-            redact_text(text)[:80] or Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-        )
-    except OSError:
-        return "unknown"
 
 
 def _send(process: ProcessIdentity, number: signal.Signals) -> bool:

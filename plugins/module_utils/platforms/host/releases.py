@@ -14,13 +14,14 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 from ...core.errors import OperationError, Reason
-from ...core.state_store import ABSENT, Entry, StateStore, VersionConflict, write_atomically
+from ...core.state_store import StateStore, write_atomically
+from ..good_marks import GoodMarks, Mark
+from ..releases import Release
 from .layout import MARKER, RECORD, Layout
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -29,30 +30,11 @@ _NEW_LINK = ".current.new"
 
 
 @dataclass(frozen=True)
-class _Mark:
-    """That the release of this digest proved healthy at this time."""
+class InstalledRelease(Release):
+    """A complete release: its folder, and the interpreter of its venv."""
 
-    digest: str
-    at: float
-
-
-Marks = dict[str, _Mark]
-
-
-@dataclass(frozen=True)
-class ReleaseRecord:
-    """One complete release.
-
-    `digest` is its source's; times are seconds since the epoch. `good_at` is None until it is
-    recorded that the release proved healthy since it was last deployed.
-    """
-
-    id: str
-    folder: Path
-    python: Path
-    digest: str
-    installed_at: float
-    good_at: float | None
+    folder: Path = Path()
+    python: Path = Path()
 
 
 def check_release_id(release_id: str) -> None:
@@ -67,20 +49,6 @@ def check_release_id(release_id: str) -> None:
         )
 
 
-def surplus(
-    records: list[ReleaseRecord], keep: int, protected: Collection[str]
-) -> list[ReleaseRecord]:
-    """The releases to remove: all but the newest `keep` and the protected ones."""
-    newest_first = sorted(records, key=lambda record: record.installed_at, reverse=True)
-    return [record for record in newest_first[keep:] if record.id not in protected]
-
-
-def last_good(records: list[ReleaseRecord]) -> ReleaseRecord | None:
-    """The release that was recorded good last."""
-    good = [record for record in records if record.good_at is not None]
-    return max(good, key=lambda record: record.good_at or 0.0, default=None)
-
-
 class Releases:
     """The releases of one agent; marks of good ones are kept in the state store.
 
@@ -89,10 +57,9 @@ class Releases:
 
     def __init__(self, layout: Layout, store: StateStore) -> None:
         self._layout = layout
-        self._store = store
-        self._key = f"releases/{layout.name}"
+        self._marks = GoodMarks(store, f"releases/{layout.name}")
 
-    def current(self) -> ReleaseRecord | None:
+    def current(self) -> InstalledRelease | None:
         """The release that `current` links to; None for no link, or one that leads nowhere."""
         with self._files("read"):
             try:
@@ -101,9 +68,9 @@ class Releases:
                 return None
         return next((record for record in self.records() if record.folder == target), None)
 
-    def records(self) -> list[ReleaseRecord]:
+    def records(self) -> list[InstalledRelease]:
         """The complete releases, installed last first."""
-        marks, _entry = self._marks()
+        marks = self._marks.all()
         with self._files("read"):
             found = [self._record(folder, marks) for folder in self._folders()]
         records = [record for record in found if record is not None]
@@ -127,10 +94,12 @@ class Releases:
                 or ((folder / MARKER).exists() and not (folder / RECORD).exists())
             )
 
-    def planned(self, release_id: str, digest: str, installed_at: float) -> ReleaseRecord:
+    def planned(self, release_id: str, digest: str, installed_at: float) -> InstalledRelease:
         """The record that a release will have."""
         folder = self._layout.release(release_id)
-        return ReleaseRecord(release_id, folder, _python(folder), digest, installed_at, None)
+        return InstalledRelease(
+            release_id, digest, installed_at, folder=folder, python=_python(folder)
+        )
 
     def complete(self, release_id: str, digest: str, installed_at: float) -> None:
         """Turn a release folder into a release: its record appears in one step."""
@@ -166,39 +135,13 @@ class Releases:
                 failed.append(f"{folder}: {error.filename}: {error.strerror}")
         return failed
 
-    def mark_good(self, record: ReleaseRecord, at: float) -> None:
+    def mark_good(self, release: Release, at: float) -> None:
         """Record that the release proved healthy; marks of releases that are gone are dropped."""
-        there = {each.id for each in self.records()}
-
-        def marked(marks: Marks) -> Marks:
-            kept = {key: mark for key, mark in marks.items() if key in there}
-            return {**kept, record.id: _Mark(record.digest, at)}
-
-        self._change_marks(marked)
+        self._marks.set(release, at, {each.id for each in self.records()})
 
     def forget_good(self, release_id: str) -> None:
         """Drop the release's mark, if it has one: it must prove itself again."""
-        if release_id in self._marks()[0]:
-            self._change_marks(lambda marks: {k: v for k, v in marks.items() if k != release_id})
-
-    def _change_marks(self, change: Callable[[Marks], Marks]) -> None:
-        while True:
-            marks, entry = self._marks()
-            changed = {release_id: asdict(mark) for release_id, mark in change(marks).items()}
-            data = json.dumps(changed).encode()
-            with contextlib.suppress(VersionConflict):
-                self._store.write(self._key, data, expect=entry.version if entry else ABSENT)
-                return
-
-    def _marks(self) -> tuple[Marks, Entry | None]:
-        entry = self._store.read(self._key)
-        if entry is None:
-            return {}, None
-        try:
-            marks = {key: _Mark(**mark) for key, mark in json.loads(entry.data).items()}
-        except (ValueError, TypeError, AttributeError):  # not written by this code: none is good
-            marks = {}
-        return marks, entry
+        self._marks.drop(release_id)
 
     def _folders(self, hidden: bool = False) -> list[Path]:
         try:
@@ -207,20 +150,21 @@ class Releases:
             return []
         return [e for e in entries if e.is_dir() and (hidden or _ID.fullmatch(e.name))]
 
-    def _record(self, folder: Path, marks: Marks) -> ReleaseRecord | None:
+    def _record(self, folder: Path, marks: Mapping[str, Mark]) -> InstalledRelease | None:
         try:
             record = json.loads((folder / RECORD).read_text("utf-8"))
             digest, installed_at = str(record["digest"]), float(record["installed_at"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         mark = marks.get(folder.name)
-        return ReleaseRecord(
+        good_at = mark.at if mark is not None and mark.digest == digest else None
+        return InstalledRelease(
             id=folder.name,
-            folder=folder,
-            python=_python(folder),
             digest=digest,
             installed_at=installed_at,
-            good_at=mark.at if mark is not None and mark.digest == digest else None,
+            good_at=good_at,
+            folder=folder,
+            python=_python(folder),
         )
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import command_of
+from ...core.redact import redact_text
 
 _LISTENING = "0A"  # TCP_LISTEN of the kernel's include/net/tcp_states.h
 
@@ -78,3 +78,15 @@ def _sockets_of(pid: str) -> set[str]:
     except OSError:  # it ended, or is another user's
         pass
     return found
+
+
+def command_of(pid: int) -> str:
+    """The program of a process and the first of its arguments, without passwords in URLs."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        text = " ".join(word for word in words if word)
+        return (
+            redact_text(text)[:80] or Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+        )
+    except OSError:
+        return "unknown"

@@ -35,7 +35,7 @@ _DEFAULT_REQUIREMENTS = "requirements.txt"
 
 
 @dataclass(frozen=True)
-class Installation:
+class Preparation:
     """Everything that installing a release needs, checked before anything is written."""
 
     release: str
@@ -48,7 +48,7 @@ class Installation:
     uv: str | None
 
 
-def prepare(params: dict[str, Any], source: ReleaseSource, layout: Layout) -> Installation:
+def prepare(params: dict[str, Any], source: ReleaseSource, layout: Layout) -> Preparation:
     """Check what can be checked without writing; the same in check mode.
 
     Raises `precondition`, `invalid_input`, `missing_program` or `missing_library`.
@@ -67,7 +67,7 @@ def prepare(params: dict[str, Any], source: ReleaseSource, layout: Layout) -> In
     interpreter = find_interpreter(params["python"] or sys.executable)
     uv = find_uv()
     check_tools(interpreter, uv, packages=source.wheel is not None or requirements is not None)
-    return Installation(
+    return Preparation(
         release=params["release"],
         source=source,
         module=module,
@@ -80,7 +80,7 @@ def prepare(params: dict[str, Any], source: ReleaseSource, layout: Layout) -> In
 
 
 def install(
-    what: Installation, layout: Layout, releases: Releases, deadline: Deadline, context: Context
+    what: Preparation, layout: Layout, releases: Releases, deadline: Deadline, context: Context
 ) -> float:
     """Install the release and return the seconds that its venv took.
 
@@ -129,7 +129,7 @@ def app_module(app: str) -> str:
     )
 
 
-def _build(what: Installation, folder: Path, programs: Programs, context: Context) -> float:
+def _build(what: Preparation, folder: Path, programs: Programs, context: Context) -> float:
     packages = Packages(wheelhouse=what.wheelhouse, index_url=what.index_url)
     if what.source.wheel is not None:
         packages = dataclasses.replace(packages, wheel=folder / what.source.wheel)

@@ -24,7 +24,7 @@ help: ## Show this list
 $(RUN): scripts/venv.sh requirements/uv.txt requirements/run.txt
 	@scripts/venv.sh run
 
-$(DEV): $(RUN) requirements/dev.txt
+$(DEV): $(RUN) requirements/dev.txt requirements/collections.txt scripts/collections.sh
 	@scripts/venv.sh dev
 
 $(AWS): $(DEV) scripts/awscli.sh requirements/awscli.txt

@@ -18,3 +18,4 @@ compile --python-version 3.11 core-2.16.in -o core-2.16.txt
 compile --python-version 3.11 core-2.19.in -o core-2.19.txt
 compile --python-version 3.12 core-2.21.in -o core-2.21.txt
 compile --python-version 3.11 awscli.in -o awscli.txt
+compile --python-version 3.11 --no-deps collections.in -o collections.txt

@@ -88,6 +88,9 @@ mirror_from_pip "$venv/bin/python"
 "$venv/bin/uv" pip sync -q --python "$venv/bin/python" --require-hashes --compile-bytecode \
     "requirements/$tier.txt"
 link_collection_tree
+if [ "$tier" = dev ]; then
+    scripts/collections.sh
+fi
 
 touch "$venv/.ready"
 if [ "$tier" = dev ]; then

@@ -38,6 +38,7 @@ class Server(ABC):
     main_port: ClassVar[str]
     kept_ports: ClassVar[tuple[str, ...]]
     stop_steps: ClassVar[tuple[StopStep, ...]]
+    start_timeout_s: ClassVar[float] = START_TIMEOUT_S
     user: int | None = None
     group: int | None = None
 
@@ -97,7 +98,7 @@ class Server(ABC):
             return False
         self.down()
         self.prepare()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self.start_timeout_s
         while not self._start(deadline):
             pass
         return True
@@ -127,7 +128,9 @@ class Server(ABC):
                     return False
                 raise StackError(self._start_failure("ended while starting"))
             if time.monotonic() > deadline:
-                raise StackError(self._start_failure(f"not ready after {START_TIMEOUT_S:.0f} s"))
+                raise StackError(
+                    self._start_failure(f"not ready after {self.start_timeout_s:.0f} s")
+                )
             time.sleep(_POLL_S)
         return True
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from demo.stack.errors import StackError
 from demo.stack.file_lock import exclusive
+from demo.stack.ports import LOOPBACK
 from demo.stack.postgres import Postgres
 from demo.stack.private_files import write_private
 from demo.stack.redis import Redis
@@ -49,12 +50,16 @@ def _ignore(_line: str) -> None:
 class Stack:
     """Real PostgreSQL, Redis and S3 with everything they keep in one folder."""
 
-    def __init__(self, home: Path | str, report: Report = _ignore) -> None:
-        """`report` receives one line of progress at a time."""
+    def __init__(self, home: Path | str, report: Report = _ignore, *, host: str = LOOPBACK) -> None:
+        """`report` receives one line of progress at a time.
+
+        `host` is the address that the servers listen on; on any other than loopback they take
+        whoever knows the password.
+        """
         self.home = Path(home).absolute()
         self.file = self.home / "stack.json"
         self._report = report
-        self._servers = [server_class(self.home) for server_class in _SERVER_CLASSES]
+        self._servers = [server_class(self.home, host) for server_class in _SERVER_CLASSES]
 
     def up(self, only: Sequence[str] | None = None) -> Addresses:
         """Start what does not run (all three, or those named in `only`).

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.stack.file_lock import exclusive
+from tests.cluster.home.containerd import unmount_below
 from tests.platforms.home.bridge import Bridge
 from tests.platforms.home.dockerd import Dockerd
 from tests.platforms.home.engine import Engine
@@ -70,6 +71,7 @@ class OwnEngine(Engine):
                 self._remove_everything()
             self.close()
             self._dockerd.down()
+            unmount_below(self.home)  # of a killed daemon
             self._bridge.delete()
             if self._dockerd.runtime != self._dockerd.folder:
                 shutil.rmtree(self._dockerd.runtime, ignore_errors=True)

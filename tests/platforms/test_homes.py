@@ -15,22 +15,9 @@ import pytest
 from demo.stack import Addresses
 from tests.component.demo_replica import eventually
 from tests.component.playbook_run import run_playbook
+from tests.platforms.agent_environment import agent_environment, agent_secrets
 from tests.platforms.home import Engine, OwnEngine, SystemdMachine
 from tests.platforms.home.bridge import Bridge
-
-
-def environment(stack: Addresses) -> dict[str, str]:
-    """What the agent needs to know of its servers."""
-    database, cache = stack["postgres"], stack["redis"]
-    password = Path(str(cache["password_file"])).read_text().strip()
-    return {
-        "PGHOST": str(database["host"]),
-        "PGPORT": str(database["port"]),
-        "PGUSER": str(database["user"]),
-        "PGDATABASE": str(database["database"]),
-        "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
-        "REDIS_URL": f"redis://:{password}@{cache['host']}:{cache['port']}/0",
-    }
 
 
 def run_agent(engine: Engine, tag: str, stack: Addresses, **options: Any) -> Any:
@@ -39,7 +26,7 @@ def run_agent(engine: Engine, tag: str, stack: Addresses, **options: Any) -> Any
         detach=True,
         init=True,
         read_only=True,
-        environment=environment(stack),
+        environment=agent_environment(stack) | agent_secrets(stack),
         ports={"8001/tcp": ("127.0.0.1", None)},
         **options,
     )

@@ -14,8 +14,10 @@ options:
     description:
       - Where the agent runs.
       - V(process) runs each replica as a uvicorn process with a pid file on the managed host.
+      - V(systemd) runs each replica as a service C(cost-agent@8001.service) of systemd, whose socket
+        outlives its restarts. Needs root, and the units that role C(deploy) installs.
     type: str
-    choices: [process]
+    choices: [process, systemd]
     default: process
   name:
     description:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PLATFORMS = ["process"]
+PLATFORMS = ["process", "systemd"]
 
 
 def platform_arguments() -> dict[str, dict[str, Any]]:

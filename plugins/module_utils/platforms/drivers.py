@@ -20,11 +20,19 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
     """The driver for an agent; without `serving` it can observe and stop only."""
     if agent.platform == "process":
         return ProcessDriver(agent, serving, clock)
+    if agent.platform == "systemd":
+        from .systemd.driver import SystemdDriver
+
+        return SystemdDriver(agent, serving, clock)
     raise ValueError(f"no driver for platform {agent.platform}")
 
 
 def open_release_store(agent: Agent) -> ReleaseStore:
     """Where the agent's releases are kept."""
-    if agent.platform == "process":
+    if agent.platform == "systemd":
+        from .systemd.systemctl import require_systemd
+
+        require_systemd(f"keep releases of {agent.name} on platform systemd")
+    if agent.platform in ("process", "systemd"):
         return FolderReleaseStore(agent)
     raise ValueError(f"no releases on platform {agent.platform}")

@@ -13,6 +13,8 @@ options:
   platform:
     description:
       - Where the agent runs.
+      - A play says this, and the options like it, once for all its tasks with
+        C(group/optiinfra.cost_agent.platform) in C(module_defaults).
       - V(process) runs each replica as a uvicorn process with a pid file on the managed host.
       - V(systemd) runs each replica as a service C(cost-agent@8001.service) of systemd, whose socket
         outlives its restarts. Needs root, and the units that role C(deploy) installs.

@@ -74,8 +74,13 @@ def read_agent(params: dict[str, Any]) -> Agent:
         raise invalid_option(
             "home", f"{str(home)!r} is no absolute path", "Give it from the root on"
         )
-    url = params["state_store"] or "file://" + quote(str(home / "state"))
-    return Agent(params["platform"], name, home, open_state_store(url))
+    return Agent(params["platform"], name, home, open_state_store(state_store_url(params)))
+
+
+def state_store_url(params: dict[str, Any]) -> str:
+    """Where the state store is; without one that is named, a folder in the agent's home."""
+    home = Path(params["home"])
+    return str(params["state_store"] or "file://" + quote(str(home / "state")))
 
 
 def read_serving(params: dict[str, Any]) -> Serving:

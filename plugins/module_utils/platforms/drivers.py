@@ -9,8 +9,11 @@ worker of each task; the others where they are asked for, since a target has non
 from __future__ import annotations
 
 from ..core.clock import Clock
+from ..core.errors import OperationError, Reason
 from .agent_options import Agent, Serving
+from .host.migration import HostMigrator
 from .host.release_store import FolderReleaseStore
+from .migration import Migrator
 from .process.driver import ProcessDriver
 from .protocol import Driver
 from .releases import ReleaseStore
@@ -36,3 +39,15 @@ def open_release_store(agent: Agent) -> ReleaseStore:
     if agent.platform in ("process", "systemd"):
         return FolderReleaseStore(agent)
     raise ValueError(f"no releases on platform {agent.platform}")
+
+
+def open_migrator(agent: Agent) -> Migrator:
+    """What runs a command of a release; raises `precondition` where the platform cannot."""
+    if agent.platform == "process":
+        return HostMigrator(agent)
+    raise OperationError(
+        Reason.PRECONDITION,
+        f"run a migration on platform {agent.platform}",
+        "this platform runs no command of a release",
+        "Migrate before the deploy, and leave migration out",
+    )

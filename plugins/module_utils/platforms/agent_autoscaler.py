@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from ..core.context import Context
 from ..core.errors import OperationError, invalid_option
-from ..core.lock import Lease
 from ..core.operation import Operation, Params
 from ..core.result import Result, Table
 from .agent_options import Agent, read_agent
@@ -36,12 +34,14 @@ def run(params: Params, context: Context) -> Result:
     policy = read_policy(params) if params["state"] == PRESENT else None
     window_s = _read_window(params["cpu_window_s"])
     autoscaler = _autoscaler(agent, context)
-    with _alone(agent, context):
+    with contextlib.nullcontext() if context.check_mode else autoscaler.exclusive():
         before = autoscaler.policy()
         after = policy.as_dict() if policy else None
         changed = before != after
         if changed:
             autoscaler.require_changeable()
+            if policy is not None:
+                autoscaler.require_scalable()
         actions = []
         if changed and context.check_mode:
             actions = ["Would remove the policy" if policy is None else "Would set the policy"]
@@ -74,16 +74,6 @@ def _read_window(window_s: float) -> float:
 
 def _autoscaler(agent: Agent, context: Context) -> Autoscaler:
     return StoredAutoscaler(agent, open_driver(agent, None, context.clock), context.clock)
-
-
-@contextlib.contextmanager
-def _alone(agent: Agent, context: Context) -> Iterator[None]:
-    """No second evaluation beside this one: each counts on what the last one remembered."""
-    if context.check_mode:
-        yield
-        return
-    with Lease(agent.store, f"autoscaler/{agent.name}", "autoscale", context.clock):
-        yield
 
 
 def _status(

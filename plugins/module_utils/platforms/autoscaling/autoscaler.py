@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,8 +41,14 @@ class Autoscaler(Protocol):
     def policy(self) -> dict[str, Any] | None:
         """The policy in force, as `Policy.as_dict` gives it; None without one."""
 
+    def exclusive(self) -> AbstractContextManager[object]:
+        """No second run beside the block; raises `locked`."""
+
     def require_changeable(self) -> None:
-        """Raise `precondition` when the policy is not ours to change."""
+        """Raise `precondition` when the policy that there is is not ours to change."""
+
+    def require_scalable(self) -> None:
+        """Raise `precondition` when no policy could do anything for this agent."""
 
     def set_policy(self, policy: Policy) -> str:
         """Put a policy in force; what was done, in a sentence."""

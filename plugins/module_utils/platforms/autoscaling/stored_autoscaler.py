@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.clock import Clock
-from ...core.lock import require_free
+from ...core.lock import Lease, require_free
 from ..agent_info import observe_agent, with_cpu_window
 from ..agent_options import Agent
 from ..protocol import STOPPED, AgentState, Driver, Intent, Replica
@@ -40,8 +40,15 @@ class StoredAutoscaler:
         policy = read_policy_record(self._agent.store, self._agent.name)
         return policy.as_dict() if policy else None
 
+    def exclusive(self) -> Lease:
+        """Each evaluation counts on what the last one remembered."""
+        return Lease(self._agent.store, f"autoscaler/{self._agent.name}", "autoscale", self._clock)
+
     def require_changeable(self) -> None:
         """A stored policy is always ours."""
+
+    def require_scalable(self) -> None:
+        """CPU is measured against one core where nothing limits it."""
 
     def set_policy(self, policy: Policy) -> str:
         write_policy_record(self._agent.store, self._agent.name, policy)

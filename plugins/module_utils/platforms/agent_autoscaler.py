@@ -33,7 +33,7 @@ def run(params: Params, context: Context) -> Result:
     agent = read_agent(params)
     policy = read_policy(params) if params["state"] == PRESENT else None
     window_s = _read_window(params["cpu_window_s"])
-    autoscaler = _autoscaler(agent, context)
+    autoscaler = _autoscaler(agent, params, context)
     with contextlib.nullcontext() if context.check_mode else autoscaler.exclusive():
         before = autoscaler.policy()
         after = policy.as_dict() if policy else None
@@ -72,7 +72,15 @@ def _read_window(window_s: float) -> float:
     return window_s
 
 
-def _autoscaler(agent: Agent, context: Context) -> Autoscaler:
+def _autoscaler(agent: Agent, params: Params, context: Context) -> Autoscaler:
+    if agent.platform == "kubernetes":
+        from .kubernetes.autoscaler import KubernetesAutoscaler
+        from .kubernetes.client import KubernetesClient
+        from .kubernetes.options import ClusterOptions
+
+        options = ClusterOptions.of(params["kubernetes"], agent.name)
+        client = KubernetesClient(options.access, context.clock)
+        return KubernetesAutoscaler(agent.name, client, options, context.clock)
     return StoredAutoscaler(agent, open_driver(agent, None, context.clock), context.clock)
 
 
@@ -97,7 +105,7 @@ def _summary(policy: Policy | None, status: Status | None) -> str:
     if policy is None:
         return "no autoscaler"
     bounds = f"{policy.min} to {policy.max} replicas at {policy.cpu_percent} % CPU"
-    if status is None:
+    if status is None or status.current_replicas is None:
         return bounds
     count, desired = status.current_replicas, status.desired_replicas
     steps = f"{count} -> {desired}" if desired != count else f"{count}"

@@ -100,10 +100,11 @@ def policy_of(found: Mapping[str, Any]) -> dict[str, Any]:
     behavior = spec.get("behavior") or {}
     up, down = behavior.get("scaleUp") or {}, behavior.get("scaleDown") or {}
     metrics = spec.get("metrics") or []
+    cpu_percents = [percent for percent in map(_cpu_percent, metrics) if percent is not None]
     policy: dict[str, Any] = {
         "min": spec.get("minReplicas", 1),
         "max": spec["maxReplicas"],
-        "cpu_percent": next(filter(None, map(_cpu_percent, metrics)), None),
+        "cpu_percent": cpu_percents[0] if cpu_percents else None,
         "scale_up": _rules_of(up, UP_STABILIZATION_S, UP_POLICIES),
         "scale_down": _rules_of(down, DOWN_STABILIZATION_S, DOWN_POLICIES),
     }
@@ -166,21 +167,18 @@ def status_of(found: Mapping[str, Any]) -> Status:
         scaled_by=BY_KUBERNETES,
         current_replicas=status.get("currentReplicas"),
         desired_replicas=status.get("desiredReplicas"),
-        cpu_percent=next(filter(None.__ne__, map(_seen_percent, _current_metrics(status))), None),
+        cpu_percent=_seen_percent(status),
         conditions=conditions,
     )
 
 
-def _current_metrics(status: Mapping[str, Any]) -> list[Document]:
-    return [each for each in status.get("currentMetrics") or [] if each.get("type") == "Resource"]
-
-
-def _seen_percent(metric: Mapping[str, Any]) -> int | None:
-    resource = metric["resource"]
-    if resource["name"] != "cpu":
-        return None
-    percent = resource["current"].get("averageUtilization")
-    return None if percent is None else int(percent)
+def _seen_percent(status: Mapping[str, Any]) -> int | None:
+    for metric in status.get("currentMetrics") or []:
+        resource = metric.get("resource") or {}
+        percent = (resource.get("current") or {}).get("averageUtilization")
+        if resource.get("name") == "cpu" and percent is not None:
+            return int(percent)
+    return None
 
 
 def containers_without_cpu_request(pod: Mapping[str, Any]) -> list[str]:

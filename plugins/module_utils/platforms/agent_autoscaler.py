@@ -25,7 +25,13 @@ ABSENT = "absent"
 _SHORTEST_WINDOW_S = 1
 _LONGEST_WINDOW_S = 60
 # Reasons of conditions that say only that all is well.
-_AS_USUAL = ("ValidMetricFound", "ReadyForNewScale", "SucceededRescale", "DesiredWithinRange")
+_AS_USUAL = (
+    "ValidMetricFound",
+    "ReadyForNewScale",
+    "SucceededGetScale",
+    "SucceededRescale",
+    "DesiredWithinRange",
+)
 
 
 def run(params: Params, context: Context) -> Result:
@@ -108,7 +114,7 @@ def _summary(policy: Policy | None, status: Status | None) -> str:
     if status is None or status.current_replicas is None:
         return bounds
     count, desired = status.current_replicas, status.desired_replicas
-    steps = f"{count} -> {desired}" if desired != count else f"{count}"
+    steps = f"{count}" if desired in (None, count) else f"{count} -> {desired}"
     seen = "not measured" if status.cpu_percent is None else f"{status.cpu_percent} %"
     told = [c.message for c in status.conditions if c.reason not in _AS_USUAL]
     return "; ".join([f"{steps} of {bounds}, CPU {seen}", *told])

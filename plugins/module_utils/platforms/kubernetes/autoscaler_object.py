@@ -166,10 +166,16 @@ def status_of(found: Mapping[str, Any]) -> Status:
     return Status(
         scaled_by=BY_KUBERNETES,
         current_replicas=status.get("currentReplicas"),
-        desired_replicas=status.get("desiredReplicas"),
+        desired_replicas=_desired(status),
         cpu_percent=_seen_percent(status),
         conditions=conditions,
     )
+
+
+def _desired(status: Mapping[str, Any]) -> int | None:
+    """The count it wants. 0 stands for none yet, unless it was scaled to 0."""
+    current, desired = status.get("currentReplicas"), status.get("desiredReplicas")
+    return None if desired == 0 and current != 0 else desired
 
 
 def _seen_percent(status: Mapping[str, Any]) -> int | None:

@@ -155,6 +155,14 @@ def test_a_status_is_told_in_the_words_of_kubernetes():
     assert status_of(made()).current_replicas is None
 
 
+@pytest.mark.parametrize(
+    ("current", "desired", "told"), [(3, 0, None), (0, 0, 0), (3, 3, 3), (None, None, None)]
+)
+def test_a_count_that_kubernetes_has_not_found_yet_is_none(current, desired, told):
+    found = made() | {"status": {"currentReplicas": current, "desiredReplicas": desired}}
+    assert status_of(found).desired_replicas == told
+
+
 def pod(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     named = [{"name": f"c{number}", **each} for number, each in enumerate(containers)]
     return {"spec": {"containers": named, **copy.deepcopy(spec)}}

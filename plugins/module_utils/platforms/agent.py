@@ -27,6 +27,7 @@ from .agent_options import (
 )
 from .agent_state import replica_table, summary
 from .arguments import platform_arguments, serving_arguments
+from .autoscaling.records import require_within_policy
 from .drivers import open_driver
 from .environment import Environment
 from .intent import next_intent, read_intent, write_intent
@@ -121,6 +122,8 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     environment = environment_before.updated(request.environment, request.environment_secrets)
     specification, names = None, []
     if intent.state == STARTED:
+        if request.replicas is not None:
+            require_within_policy(agent.store, agent.name, request.replicas)
         require_ports(request.serving.port, intent.replicas)
         specification = _specification(request, driver, environment, context.check_mode)
         names = driver.names(intent.replicas)

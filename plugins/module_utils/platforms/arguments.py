@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-PLATFORMS = ["process", "systemd"]
+from .kubernetes.options import kubernetes_argument
+
+PLATFORMS = ["process", "systemd", "kubernetes"]
 
 
 def platform_arguments() -> dict[str, dict[str, Any]]:
@@ -16,6 +18,7 @@ def platform_arguments() -> dict[str, dict[str, Any]]:
         "name": {"type": "str", "default": "cost-agent"},
         "home": {"type": "path", "default": "/opt/cost-agent"},
         "state_store": {"type": "str"},
+        "kubernetes": kubernetes_argument(),
     }
 
 

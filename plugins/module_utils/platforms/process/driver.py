@@ -129,8 +129,9 @@ class ProcessDriver:
         if not usage:
             return replica
         family = processes.family(record.process)
-        limit = options["memory_limit_mb"]
-        return replace(replica, usage=usage_of(record.process, family, limit))
+        measured = usage_of(record.process, family, options["memory_limit_mb"])
+        cores = options.get("cpu_limit_cores")
+        return replace(replica, usage=replace(measured, cpu_limit_cores=cores))
 
     def _look_without_process(self, name: str, marked: Sequence[ProcessIdentity]) -> Replica:
         record = self._record(name)

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-PLATFORMS = ["process"]
+from .docker.arguments import docker_arguments
+
+PLATFORMS = ["process", "docker"]
+DEFAULT_APP = "src.main:app"
 
 
 def platform_arguments() -> dict[str, dict[str, Any]]:
@@ -16,6 +19,7 @@ def platform_arguments() -> dict[str, dict[str, Any]]:
         "name": {"type": "str", "default": "cost-agent"},
         "home": {"type": "path", "default": "/opt/cost-agent"},
         "state_store": {"type": "str"},
+        "docker": docker_arguments(),
     }
 
 
@@ -25,5 +29,5 @@ def serving_arguments() -> dict[str, dict[str, Any]]:
         "replicas": {"type": "int"},
         "host": {"type": "str", "default": "0.0.0.0"},
         "port": {"type": "int", "default": 8001},
-        "app": {"type": "str", "default": "src.main:app"},
+        "app": {"type": "str", "default": DEFAULT_APP},
     }

@@ -8,7 +8,7 @@ worker of each task; the others where they are asked for, since a target has non
 
 from __future__ import annotations
 
-from ..core.clock import Clock
+from ..core.clock import Clock, SystemClock
 from .agent_options import Agent, Serving
 from .host.release_store import FolderReleaseStore
 from .process.driver import ProcessDriver
@@ -20,6 +20,10 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
     """The driver for an agent; without `serving` it can observe and stop only."""
     if agent.platform == "process":
         return ProcessDriver(agent, serving, clock)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, serving, clock)
     raise ValueError(f"no driver for platform {agent.platform}")
 
 
@@ -27,4 +31,8 @@ def open_release_store(agent: Agent) -> ReleaseStore:
     """Where the agent's releases are kept."""
     if agent.platform == "process":
         return FolderReleaseStore(agent)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, None, SystemClock()).release_store
     raise ValueError(f"no releases on platform {agent.platform}")

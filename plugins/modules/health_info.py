@@ -242,6 +242,13 @@ options:
     description: Seconds to go on probing until O(require) is met.
     type: float
     default: 0.0
+  soak_s:
+    description:
+      - Seconds for which O(require), once it is met, must hold. The first look that does not meet
+        it is the failure.
+      - Does nothing without O(require).
+    type: float
+    default: 0.0
   state_store:
     description:
       - Where the samples are kept, C(file:///folder) or C(s3://bucket/prefix). Without it there is
@@ -278,6 +285,13 @@ EXAMPLES = r"""
     targets: "{{ agent_seen.state.targets }}"
     require: healthy
     wait_s: 60
+
+- name: Wait for the agent to be healthy, and see that it still is after half an hour
+  optiinfra.cost_agent.health_info:
+    targets: "{{ agent_seen.state.targets }}"
+    require: healthy
+    wait_s: 60
+    soak_s: 1800
 
 - name: Probe over TLS with a client certificate, and the servers behind the agent directly
   optiinfra.cost_agent.health_info:
@@ -377,7 +391,7 @@ duration:
 reason:
   description:
     - Why it failed. With O(require), V(failed_state) for a known fault, V(unreachable) for unknown,
-      and V(timeout) after O(wait_s).
+      and V(timeout) after O(wait_s). During O(soak_s) one of the first two.
   returned: failure
   type: str
 """

@@ -119,7 +119,7 @@ class Engine:
         """The last lines that it printed, each cut to a length; memory is bounded."""
 
         def read(client: Any) -> list[str]:
-            pieces = client.logs(name, stream=True, tail=lines, since=since)
+            pieces = client.logs(name, stream=True, follow=False, tail=lines, since=since)
             return list(deque(_lines(pieces), lines))
 
         try:

@@ -38,8 +38,6 @@ class Bridge:
 
     def create(self) -> None:
         """Make the bridge with a network that nothing on this machine reaches yet."""
-        if self.gateway is not None:
-            return
         self.delete()
         network = _unused_network()
         _ip("link", "add", "name", self.name, "type", "bridge")

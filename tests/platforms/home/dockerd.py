@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import signal
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from demo.stack.private_files import write_private
 from demo.stack.processes import StopStep
 from demo.stack.server import Server
+from tests.platforms.home.ping import answers
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A socket's path has 107 bytes at the most, and dockerd appends up to 40 to its exec root's.
@@ -77,18 +76,7 @@ class Dockerd(Server):
         return {**super().environment(), "PATH": _PATH}
 
     def answers(self) -> bool:
-        """Whether the API answers a ping."""
-        connection = http.client.HTTPConnection("localhost", timeout=2.0)
-        try:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(2.0)
-            connection.sock.connect(str(self.socket))
-            connection.request("GET", "/_ping")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return answers(self.socket)
 
     def clean_up(self) -> None:
         """Forget the ended processes; containers of a killed one are taken over by the next.

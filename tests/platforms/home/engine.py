@@ -17,8 +17,9 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from tests.platforms.home.errors import PlatformError
+from tests.platforms.home.ping import answers
 
-DEFAULT_URL = "unix:///var/run/docker.sock"
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
 # The images of tests/images begin with it, so a container of one is a test's.
 IMAGE_PREFIX = "cost-agent"
 
@@ -112,14 +113,14 @@ def running_engine() -> Engine | None:
     Raises PlatformError when DOCKER_HOST names one that does not answer.
     """
     named = os.environ.get("DOCKER_HOST")
-    engine = Engine(named or DEFAULT_URL)
+    if not named:
+        return Engine(f"unix://{DEFAULT_SOCKET}") if answers(DEFAULT_SOCKET) else None
+    engine = Engine(named)
     try:
         engine.client().ping()
     except (DockerException, RequestException) as error:
-        if named:
-            raise PlatformError(
-                f"docker: DOCKER_HOST is {named}, and that does not answer: {error}; start the "
-                "engine, or unset DOCKER_HOST and an own one is started"
-            ) from error
-        return None
+        raise PlatformError(
+            f"docker: DOCKER_HOST is {named}, and that does not answer: {error}; start the "
+            "engine, or unset DOCKER_HOST and an own one is started"
+        ) from error
     return engine

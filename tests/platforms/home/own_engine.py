@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.stack.file_lock import exclusive
+from tests.cluster.home.containerd import unmount_below
 from tests.platforms.home.bridge import Bridge
 from tests.platforms.home.dockerd import Dockerd
 from tests.platforms.home.engine import Engine
@@ -37,8 +38,7 @@ class OwnEngine(Engine):
         """Start it unless it runs. Raises PlatformError or StackError."""
         _require_programs()
         with self._lock():
-            self._bridge.create()
-            self._dockerd.up()
+            self._up()
 
     def restart(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Stop and start the daemon, as an upgrade of its package does; not the containers.
@@ -65,11 +65,12 @@ class OwnEngine(Engine):
             return
         with self._lock():
             if self._dockerd.process() is not None or self._has_containers():
-                self._bridge.create()
-                self._dockerd.up()
+                self._up()
                 self._remove_everything()
             self.close()
             self._dockerd.down()
+            for folder in (self.home, self._dockerd.runtime):
+                unmount_below(folder)  # of a killed daemon
             self._bridge.delete()
             if self._dockerd.runtime != self._dockerd.folder:
                 shutil.rmtree(self._dockerd.runtime, ignore_errors=True)
@@ -82,11 +83,23 @@ class OwnEngine(Engine):
     def is_running(self) -> bool:
         return self._dockerd.process() is not None
 
+    @property
+    def bridge_name(self) -> str:
+        """The network interface of this machine that its containers hang on."""
+        return self._bridge.name
+
     def gateway(self) -> str:
         address = self._bridge.gateway
         if address is None:
             raise PlatformError("docker: there is no bridge; start the engine first")
         return address
+
+    def _up(self) -> None:
+        if self._bridge.gateway is None:
+            # Or dockerd gives the new bridge the address of the last one, whoever has that now.
+            shutil.rmtree(self._dockerd.folder / "data" / "network", ignore_errors=True)
+            self._bridge.create()
+        self._dockerd.up()
 
     def _has_containers(self) -> bool:
         folder = self._dockerd.folder / "data" / "containers"

@@ -31,7 +31,6 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.ima
 
 from tests.component.operated_platform import OperatedPlatform
 from tests.component.process_platform import STAND_IN, is_running, reserve_ports, wait_until
-from tests.images import archives
 from tests.platforms.home import Engine
 
 REPOSITORY = "cost-agent-stand-in"
@@ -46,7 +45,7 @@ CMD ["python3", "-B", "-m", "uvicorn", "src.main:app", "--host", "0.0.0.0", "--p
 
 
 class DockerPlatform(OperatedPlatform):
-    """One agent on an engine; `close` removes its containers, and its images stay for the next."""
+    """One agent on an engine that has the agent's images; `close` removes its containers."""
 
     platform = "docker"
     cannot = frozenset({"app"})
@@ -57,7 +56,6 @@ class DockerPlatform(OperatedPlatform):
         self.port, self._reservation = reserve_ports(5)
         # What the contract kills must stay dead; what a policy does has tests of its own.
         self.docker: dict[str, Any] = {"docker_host": engine.url, "restart_policy": "no"}
-        engine.load(archives()["releases"])
 
     def run(self, operation: Operation, check: bool = False, **arguments: Any) -> dict[str, Any]:
         arguments["docker"] = {**self.docker, **arguments.get("docker", {})}

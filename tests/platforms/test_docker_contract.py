@@ -12,7 +12,7 @@ from tests.platforms.docker_platform import DockerPlatform
 
 
 @pytest.fixture
-def platform(engine, tmp_path):
-    running = DockerPlatform(tmp_path, engine)
+def platform(docker_engine, agent_images, tmp_path):
+    running = DockerPlatform(tmp_path, docker_engine)
     yield running
     running.close()

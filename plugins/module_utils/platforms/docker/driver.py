@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ...core.clock import Clock
 from ...core.deadline import Deadline
@@ -20,7 +19,7 @@ from ..arguments import DEFAULT_APP
 from ..converge import ReplicaPlan
 from ..environment import RELEASE_VARIABLE, REPLICA_VARIABLE, Environment
 from ..images.releases import ImageRelease
-from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
+from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop, Usage
 from ..readiness import local_address, probe, url_of
 from . import ports
 from .connection import Gone, Refused
@@ -167,7 +166,7 @@ class DockerDriver:
         )
         return Replica(name, self._url(name, container), "foreign", note=note)
 
-    def _usage(self, container: Container) -> Any:
+    def _usage(self, container: Container) -> Usage | None:
         stats = self._engine.stats(container.id)
         if stats is None:
             return None

@@ -10,16 +10,21 @@ from typing import Any
 from ..protocol import Usage
 
 
-def usage_of(stats: Mapping[str, Any], uptime_s: float, cpu_limit_cores: float | None) -> Usage:
+def usage_of(
+    stats: Mapping[str, Any], uptime_s: float, cpu_limit_cores: float | None
+) -> Usage | None:
     """Memory as `docker stats` counts it: without the inactive part of the page cache.
 
     The kernel takes that back before it runs out, so that counting it would call every replica
     full that reads files. Its name differs between cgroup v1 and v2. Without a limit of its own a
-    container's limit is the machine's memory.
+    container's limit is the machine's memory. None where the engine could not measure: it then
+    answers with zeros, which are not what the replica uses.
     """
     memory = stats.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
     details = memory.get("stats") or {}
-    used = memory.get("usage") or 0
+    used = memory["usage"]
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     if cache < used:
         used -= cache

@@ -77,9 +77,9 @@ def parse_container(seen: Mapping[str, Any], container_port: int | None = None) 
         is_oom_killed=bool(state.get("OOMKilled")),
         pid=state.get("Pid") or 0,
         restart_count=seen.get("RestartCount") or 0,
-        created_at=_time(seen.get("Created")),
-        started_at=_time(state.get("StartedAt")),
-        finished_at=_time(state.get("FinishedAt")),
+        created_at=epoch_s(seen.get("Created")),
+        started_at=epoch_s(state.get("StartedAt")),
+        finished_at=epoch_s(state.get("FinishedAt")),
         health="" if health.get("Status") in (None, "none") else health["Status"],
         health_said=_last_output(health),
         labels=config.get("Labels") or {},
@@ -143,7 +143,7 @@ def _last_output(health: Mapping[str, Any]) -> str:
     return lines[-1][:200] if lines else ""
 
 
-def _time(text: str | None) -> float | None:
+def epoch_s(text: str | None) -> float | None:
     """Seconds since the epoch of the engine's RFC 3339, which has nanoseconds."""
     if not text or text.startswith(_NEVER):
         return None

@@ -170,8 +170,7 @@ class DockerDriver:
         stats = self._engine.stats(container.id)
         if stats is None:
             return None
-        uptime_s = self._clock.now() - (container.started_at or self._clock.now())
-        return usage_of(stats, uptime_s, container.cpu_limit_cores)
+        return usage_of(stats, container.started_at or 0.0, container.cpu_limit_cores)
 
     # --- where they are reached ---------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..protocol import Usage
+from .container import epoch_s
 
 
 def usage_of(
-    stats: Mapping[str, Any], uptime_s: float, cpu_limit_cores: float | None
+    stats: Mapping[str, Any], started_at: float, cpu_limit_cores: float | None
 ) -> Usage | None:
     """Memory as `docker stats` counts it: without the inactive part of the page cache.
 
@@ -23,6 +24,7 @@ def usage_of(
     memory = stats.get("memory_stats") or {}
     if "usage" not in memory:
         return None
+    taken_at = epoch_s(stats.get("read")) or started_at
     details = memory.get("stats") or {}
     used = memory["usage"]
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
@@ -33,6 +35,6 @@ def usage_of(
         memory_bytes=used,
         memory_limit_bytes=memory.get("limit") or None,
         cpu_seconds=round((cpu.get("total_usage") or 0) / 1e9, 3),
-        uptime_s=round(max(uptime_s, 0.0), 2),
+        uptime_s=round(max(taken_at - started_at, 0.0), 2),
         cpu_limit_cores=cpu_limit_cores,
     )

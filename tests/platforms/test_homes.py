@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +17,46 @@ import pytest
 from demo.stack import Addresses
 from tests.component.demo_replica import eventually
 from tests.component.playbook_run import run_playbook
+from tests.platforms.agent_environment import agent_environment, agent_secrets
 from tests.platforms.home import Engine, OwnEngine, SystemdMachine
 from tests.platforms.home.bridge import Bridge
 
-
-def environment(stack: Addresses) -> dict[str, str]:
-    """What the agent needs to know of its servers."""
-    database, cache = stack["postgres"], stack["redis"]
-    password = Path(str(cache["password_file"])).read_text().strip()
-    return {
-        "PGHOST": str(database["host"]),
-        "PGPORT": str(database["port"]),
-        "PGUSER": str(database["user"]),
-        "PGDATABASE": str(database["database"]),
-        "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
-        "REDIS_URL": f"redis://:{password}@{cache['host']}:{cache['port']}/0",
-    }
+RunAgent = Callable[..., Any]
+LIMIT_S = 60.0
 
 
-def run_agent(engine: Engine, tag: str, stack: Addresses, **options: Any) -> Any:
-    return engine.client().containers.run(
-        f"cost-agent:{tag}",
-        detach=True,
-        init=True,
-        read_only=True,
-        environment=environment(stack),
-        ports={"8001/tcp": ("127.0.0.1", None)},
-        **options,
-    )
+@pytest.fixture
+def run_agent(
+    docker_engine: Engine, agent_images: dict[str, Path], stack: Addresses
+) -> Iterator[RunAgent]:
+    """Starts a container of the image with a tag; removed at the end."""
+    with ExitStack() as containers:
+
+        def run(tag: str, **options: Any) -> Any:
+            container = docker_engine.client().containers.run(
+                f"cost-agent:{tag}",
+                detach=True,
+                init=True,
+                read_only=True,
+                environment=agent_environment(stack) | agent_secrets(stack),
+                ports={"8001/tcp": ("127.0.0.1", None)},
+                **options,
+            )
+            containers.callback(container.remove, force=True)
+            return container
+
+        yield run
 
 
 def status(container: Any) -> str:
     container.reload()
     return str(container.attrs["State"]["Health"]["Status"])
+
+
+def last_health_check(container: Any) -> str:
+    container.reload()
+    log = container.attrs["State"]["Health"]["Log"]
+    return str(log[-1]["Output"]) if log else ""
 
 
 def published(container: Any) -> str:
@@ -60,10 +69,9 @@ def detailed(container: Any) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-@pytest.mark.usefixtures("agent_images")
-def test_the_agent_becomes_healthy_in_a_container(docker_engine: Engine, stack: Addresses) -> None:
-    container = run_agent(docker_engine, "1.4.1", stack)
-    eventually(lambda: status(container) == "healthy")
+def test_the_agent_becomes_healthy_in_a_container(run_agent: RunAgent) -> None:
+    container = run_agent("1.4.1")
+    eventually(lambda: status(container) == "healthy", LIMIT_S)
     seen = detailed(container)
     assert seen["status"] == "healthy"  # that is with its database and its cache
     assert seen["release"] == "1.4.1"
@@ -72,26 +80,17 @@ def test_the_agent_becomes_healthy_in_a_container(docker_engine: Engine, stack: 
     assert container.attrs["State"]["ExitCode"] == 0  # an orderly end
 
 
-@pytest.mark.usefixtures("agent_images")
-def test_the_crashing_release_says_why(docker_engine: Engine, stack: Addresses) -> None:
-    container = run_agent(docker_engine, "crash", stack)
+def test_the_crashing_release_says_why(run_agent: RunAgent) -> None:
+    container = run_agent("crash")
     assert container.wait(timeout=30)["StatusCode"] == 1
     assert b"cannot read its price list" in container.logs(tail=1)
 
 
-@pytest.mark.usefixtures("agent_images")
-def test_the_release_that_is_never_ready_serves(docker_engine: Engine, stack: Addresses) -> None:
-    container = run_agent(docker_engine, "never-ready", stack)
-    eventually(lambda: container.reload() or container.attrs["State"]["Health"]["Log"])
-    eventually(lambda: b"fault: readiness" in _health_words(container))
+def test_the_release_that_is_never_ready_serves(run_agent: RunAgent) -> None:
+    container = run_agent("never-ready")
+    eventually(lambda: "fault: readiness" in last_health_check(container), LIMIT_S)
     assert detailed(container)["components"]["database"]["status"] == "healthy"
     assert status(container) != "healthy"
-
-
-def _health_words(container: Any) -> bytes:
-    container.reload()
-    log = container.attrs["State"]["Health"]["Log"]
-    return str(log[-1]["Output"] if log else "").encode()
 
 
 def test_another_build_of_a_release_has_the_same_name_and_another_id(
@@ -139,21 +138,19 @@ def test_a_machine_reaches_the_stack(systemd_machine: SystemdMachine, stack: Add
         systemd_machine.run(["python3", "-c", script])
 
 
-@pytest.mark.usefixtures("agent_images")
 def test_containers_come_back_after_a_restart_of_the_engine(
-    own_engine: OwnEngine, stack: Addresses
+    own_engine: OwnEngine, run_agent: RunAgent
 ) -> None:
-    container = run_agent(own_engine, "1.4.1", stack, restart_policy={"Name": "unless-stopped"})
-    eventually(lambda: status(container) == "healthy")
+    container = run_agent("1.4.1", restart_policy={"Name": "unless-stopped"})
+    eventually(lambda: status(container) == "healthy", LIMIT_S)
     started = container.attrs["State"]["StartedAt"]
     seen: list[bool] = []
     own_engine.restart(meanwhile=lambda: seen.append(own_engine.is_running()))
     assert seen == [False]
-    eventually(lambda: status(container) == "healthy")
+    eventually(lambda: status(container) == "healthy", LIMIT_S)
     assert container.attrs["State"]["StartedAt"] != started
 
 
-@pytest.mark.usefixtures("agent_images")
 def test_an_engine_of_our_own_leaves_nothing(tmp_path: Path, agent_images: dict[str, Path]) -> None:
     # So deep a folder that no socket fits there.
     engine = OwnEngine(tmp_path / "engine" / ("deep" * 20))

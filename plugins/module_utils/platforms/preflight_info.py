@@ -43,7 +43,7 @@ def run(params: Params, context: Context) -> Result:
             "Put these right, then run this again",
             state=state,
         )
-    shown = [check.seen for check in checks if check.name in ("python", "ports")]
+    shown = [check.seen for check in checks if check.name in ("python", "engine", "ports")]
     return Result(state=state, summary=", ".join(shown))
 
 

@@ -1,4 +1,4 @@
-"""Free TCP ports on the loopback address."""
+"""Free TCP ports on an address of this machine."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from demo.stack.private_files import write_private
 LOOPBACK = "127.0.0.1"
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different ports that nobody listens on, chosen by the kernel."""
+def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
+    """`count` different ports of `host` that nobody listens on, chosen by the kernel."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _each in range(count)]
         for each in sockets:
-            each.bind((LOOPBACK, 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `port` now."""
     with socket.socket() as probe:
         # As servers do: connections of a stopped server that still linger are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True
@@ -37,11 +37,14 @@ def is_free(port: int) -> bool:
 class PortBook:
     """The ports of one server, by name, remembered in a file."""
 
-    def __init__(self, path: Path, names: Sequence[str], keep: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, names: Sequence[str], keep: Sequence[str], host: str = LOOPBACK
+    ) -> None:
         """`keep` names the ports that stay the same over a restart as long as they are free."""
         self._path = path
         self._names = names
         self._keep = keep
+        self._host = host
 
     def current(self) -> dict[str, int]:
         """The ports chosen last; empty when none were chosen yet."""
@@ -54,9 +57,11 @@ class PortBook:
     def choose(self) -> dict[str, int]:
         """Ports for a new start: the kept ones where free, fresh ones otherwise."""
         known = self.current()
-        chosen = dict(zip(self._names, free_ports(len(self._names)), strict=True))
+        chosen = dict(zip(self._names, free_ports(len(self._names), self._host), strict=True))
         chosen |= {
-            name: known[name] for name in self._keep if name in known and is_free(known[name])
+            name: known[name]
+            for name in self._keep
+            if name in known and is_free(known[name], self._host)
         }
         write_private(self._path, json.dumps(chosen))
         return chosen

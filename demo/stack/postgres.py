@@ -39,7 +39,7 @@ password_encryption = scram-sha-256
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
-_HOST_BASED_AUTHENTICATION = f"host all all {LOOPBACK}/32 scram-sha-256\n"
+_HOST_BASED_AUTHENTICATION = "host all all {clients} scram-sha-256\n"
 
 # CREATEDB, and the monitoring role: what an owner needs to restore into a new
 # database, swap it in, and look at the server's statistics.
@@ -74,8 +74,8 @@ class Postgres(Server):
         StopStep(signal.SIGKILL, 5.0),
     )
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
+    def __init__(self, home: Path, host: str = LOOPBACK) -> None:
+        super().__init__(home, host)
         self._account = Account()
         self._programs_folder = Path()
 
@@ -155,10 +155,11 @@ class Postgres(Server):
             raise StackError(f"postgres: {program} ended with {result.returncode}:\n{tail}")
 
     def configure(self, ports: dict[str, int]) -> Sequence[str]:
-        settings = _SETTINGS.format(host=LOOPBACK, port=ports["postgres"])
+        clients = f"{LOOPBACK}/32" if self.host == LOOPBACK else "all"
+        settings = _SETTINGS.format(host=self.host, port=ports["postgres"])
         for name, text in (
             ("postgresql.conf", settings),
-            ("pg_hba.conf", _HOST_BASED_AUTHENTICATION),
+            ("pg_hba.conf", _HOST_BASED_AUTHENTICATION.format(clients=clients)),
         ):
             write_private(self._data / name, text)
             self._account.own(self._data / name)
@@ -178,7 +179,7 @@ class Postgres(Server):
                 return False
             if lines[_STATUS_LINE].strip() != "ready":
                 return False
-            with socket.create_connection((LOOPBACK, self.ports["postgres"]), timeout=1.0) as sent:
+            with socket.create_connection((self.host, self.ports["postgres"]), timeout=1.0) as sent:
                 sent.sendall(_SSL_REQUEST)
                 return sent.recv(1) in (b"N", b"S")
         except (OSError, IndexError):
@@ -202,7 +203,7 @@ class Postgres(Server):
 
     def address(self) -> dict[str, str | int]:
         return {
-            "host": LOOPBACK,
+            "host": self.host,
             "port": self.ports["postgres"],
             "user": ROLE,
             "database": DATABASE,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demo.stack.errors import StackError
-from demo.stack.ports import LOOPBACK
 from demo.stack.private_files import password, write_private
 from demo.stack.processes import StopStep
 from demo.stack.server import Server
@@ -41,7 +40,7 @@ class Redis(Server):
 
     def configure(self, ports: dict[str, int]) -> Sequence[str]:
         settings = {
-            "bind": LOOPBACK,
+            "bind": self.host,
             "port": ports["redis"],
             "dir": f'"{self.folder}"',
             "requirepass": password(self._password_file),
@@ -59,7 +58,7 @@ class Redis(Server):
         secret = password(self._password_file)
         try:
             with socket.create_connection(
-                (LOOPBACK, self.ports["redis"]), timeout=1.0
+                (self.host, self.ports["redis"]), timeout=1.0
             ) as connection:
                 connection.sendall(f"AUTH {secret}\r\nPING\r\n".encode())
                 answer = b""
@@ -77,7 +76,7 @@ class Redis(Server):
 
     def address(self) -> dict[str, str | int]:
         return {
-            "host": LOOPBACK,
+            "host": self.host,
             "port": self.ports["redis"],
             "password_file": str(self._password_file),
         }

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from demo.stack.errors import StackError
-from demo.stack.ports import LOOPBACK
 from demo.stack.private_files import password, write_private
 from demo.stack.processes import StopStep
 from demo.stack.s3_request import Credentials, request
@@ -75,8 +74,8 @@ class S3(Server):
             "-logtostderr=true",  # otherwise it keeps a second log in /tmp
             "server",
             "-s3",
-            f"-ip={LOOPBACK}",
-            f"-ip.bind={LOOPBACK}",
+            f"-ip={self.host}",
+            f"-ip.bind={self.host}",
             # Relative to the working folder: weed splits paths at commas, and
             # a socket's path may not be longer than 107 bytes.
             "-dir=data",
@@ -96,7 +95,9 @@ class S3(Server):
     def _bucket_status(self, method: str) -> int | None:
         port = self.ports[self.main_port]
         try:
-            return request(method, LOOPBACK, port, f"/{BUCKET}", self._credentials(), timeout_s=2.0)
+            return request(
+                method, self.host, port, f"/{BUCKET}", self._credentials(), timeout_s=2.0
+            )
         except (OSError, http.client.HTTPException):
             return None
 
@@ -111,7 +112,7 @@ class S3(Server):
     def _serves_all_volumes(self) -> bool:
         """Whether the master knows a volume server, with every volume that is on disk."""
         # Not urllib: it would ask a proxy that the environment names.
-        master = http.client.HTTPConnection(LOOPBACK, self.ports["master.port"], timeout=2.0)
+        master = http.client.HTTPConnection(self.host, self.ports["master.port"], timeout=2.0)
         try:
             master.request("GET", "/dir/status")
             topology = json.load(master.getresponse())["Topology"]

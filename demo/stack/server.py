@@ -38,17 +38,20 @@ class Server(ABC):
     main_port: ClassVar[str]
     kept_ports: ClassVar[tuple[str, ...]]
     stop_steps: ClassVar[tuple[StopStep, ...]]
+    start_timeout_s: ClassVar[float] = START_TIMEOUT_S
     user: int | None = None
     group: int | None = None
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, host: str = LOOPBACK) -> None:
+        """`host` is the address to listen on."""
         self.home = home
+        self.host = host
         self.folder = home / self.name
         self.secrets = home / "secrets"
         self.log = home / "log" / f"{self.name}.log"
         self._record = home / "run" / f"{self.name}.json"
         self._ports = PortBook(
-            home / "run" / f"{self.name}.ports.json", self.port_names, self.kept_ports
+            home / "run" / f"{self.name}.ports.json", self.port_names, self.kept_ports, host
         )
 
     @abstractmethod
@@ -82,7 +85,7 @@ class Server(ABC):
     @property
     def endpoint(self) -> str:
         """host:port for people, `-` before the first start."""
-        return f"{LOOPBACK}:{self.ports[self.main_port]}" if self.ports else "-"
+        return f"{self.host}:{self.ports[self.main_port]}" if self.ports else "-"
 
     def process(self) -> Identity | None:
         """The recorded process if it is running."""
@@ -97,7 +100,7 @@ class Server(ABC):
             return False
         self.down()
         self.prepare()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self.start_timeout_s
         while not self._start(deadline):
             pass
         return True
@@ -122,12 +125,14 @@ class Server(ABC):
         while not self.become_ready():
             if not identity.is_running():
                 if time.monotonic() < deadline and not all(
-                    is_free(port) for port in ports.values()
+                    is_free(port, self.host) for port in ports.values()
                 ):
                     return False
                 raise StackError(self._start_failure("ended while starting"))
             if time.monotonic() > deadline:
-                raise StackError(self._start_failure(f"not ready after {START_TIMEOUT_S:.0f} s"))
+                raise StackError(
+                    self._start_failure(f"not ready after {self.start_timeout_s:.0f} s")
+                )
             time.sleep(_POLL_S)
         return True
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from demo.stack.errors import StackError
+from demo.stack.file_lock import exclusive
+from demo.stack.ports import LOOPBACK
 from demo.stack.postgres import Postgres
 from demo.stack.private_files import write_private
 from demo.stack.redis import Redis
@@ -24,7 +23,6 @@ from demo.stack.server import Server
 
 COMPONENTS = ("postgres", "redis", "s3")
 _SERVER_CLASSES: tuple[type[Server], ...] = (Postgres, Redis, S3)
-_LOCK_TIMEOUT_S = 60.0
 _FOLDERS = ("log", "run", "secrets")
 # Marks a folder as a stack's home, and keeps git away from what is in it.
 _MARKER = ".gitignore"
@@ -52,12 +50,16 @@ def _ignore(_line: str) -> None:
 class Stack:
     """Real PostgreSQL, Redis and S3 with everything they keep in one folder."""
 
-    def __init__(self, home: Path | str, report: Report = _ignore) -> None:
-        """`report` receives one line of progress at a time."""
+    def __init__(self, home: Path | str, report: Report = _ignore, *, host: str = LOOPBACK) -> None:
+        """`report` receives one line of progress at a time.
+
+        `host` is the address that the servers listen on; on any other than loopback they take
+        whoever knows the password.
+        """
         self.home = Path(home).absolute()
         self.file = self.home / "stack.json"
         self._report = report
-        self._servers = [server_class(self.home) for server_class in _SERVER_CLASSES]
+        self._servers = [server_class(self.home, host) for server_class in _SERVER_CLASSES]
 
     def up(self, only: Sequence[str] | None = None) -> Addresses:
         """Start what does not run (all three, or those named in `only`).
@@ -69,7 +71,7 @@ class Stack:
             raise StackError(f"stack: needs Linux (it reads /proc), this is {sys.platform}")
         wanted = self._selected(only)
         self._make_home()
-        with self._lock():
+        with exclusive(self.home / "lock"):
             try:
                 self._each(wanted, self._up)
             finally:
@@ -85,7 +87,7 @@ class Stack:
             self._report(f"{self.home}: nothing there")
             return
         self._require_ours()
-        with self._lock():
+        with exclusive(self.home / "lock"):
             self._each(self._servers, self._down)
             self.file.unlink(missing_ok=True)
             if purge:
@@ -165,28 +167,6 @@ class Stack:
         for path in (self.home / "lock", *half_written, self.home / _MARKER):
             path.unlink(missing_ok=True)
         self._report(f"{self.home}: data removed")
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One up or down at a time; the kernel releases a killed holder's lock."""
-        path = self.home / "lock"
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            with path.open("a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise StackError(
-                            f"stack: another up or down has held {path} for "
-                            f"{_LOCK_TIMEOUT_S:.0f} s; find it with: fuser {path}"
-                        ) from None
-                else:
-                    # A purge may have removed the file between opening and locking it.
-                    if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                        yield
-                        return
-            time.sleep(0.05)
 
 
 def _timed(action: Callable[[], _T]) -> tuple[_T, float]:

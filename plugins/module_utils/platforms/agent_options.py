@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,12 +23,16 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Agent:
-    """Which agent on which platform, and where its state is kept."""
+    """Which agent on which platform, and where its state is kept.
+
+    `kubernetes` is that option as it was given, for the driver of its platform to read.
+    """
 
     platform: str
     name: str
     home: Path
     store: StateStore
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,16 @@ def read_agent(params: dict[str, Any]) -> Agent:
         raise invalid_option(
             "home", f"{str(home)!r} is no absolute path", "Give it from the root on"
         )
-    url = params["state_store"] or "file://" + quote(str(home / "state"))
-    return Agent(params["platform"], name, home, open_state_store(url))
+    kubernetes = params.get("kubernetes") or {}
+    if params["state_store"]:
+        store = open_state_store(params["state_store"])
+    elif params["platform"] == "kubernetes":
+        from .kubernetes.state_store import open_config_maps
+
+        store = open_config_maps(kubernetes, name)
+    else:
+        store = open_state_store("file://" + quote(str(home / "state")))
+    return Agent(params["platform"], name, home, store, kubernetes=kubernetes)
 
 
 def read_serving(params: dict[str, Any]) -> Serving:

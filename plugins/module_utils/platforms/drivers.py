@@ -20,6 +20,10 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
     """The driver for an agent; without `serving` it can observe and stop only."""
     if agent.platform == "process":
         return ProcessDriver(agent, serving, clock)
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import KubernetesDriver
+
+        return KubernetesDriver(agent, serving, clock)
     raise ValueError(f"no driver for platform {agent.platform}")
 
 
@@ -27,4 +31,8 @@ def open_release_store(agent: Agent) -> ReleaseStore:
     """Where the agent's releases are kept."""
     if agent.platform == "process":
         return FolderReleaseStore(agent)
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_releases
+
+        return open_kubernetes_releases(agent)
     raise ValueError(f"no releases on platform {agent.platform}")

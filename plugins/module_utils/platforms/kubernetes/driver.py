@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...core.clock import Clock
+from ...core.clock import Clock, SystemClock
 from ...core.errors import OperationError, Reason
 from ..agent_options import Agent, Serving
 from ..environment import Environment
@@ -38,6 +38,12 @@ def cluster_of(agent: Agent, clock: Clock) -> Cluster:
     if isinstance(agent.store, ConfigMapStateStore):
         return Cluster(options, agent.name, agent.store.client)
     return connect(options, agent.name, clock)
+
+
+def open_kubernetes_releases(agent: Agent) -> ReleaseStore:
+    """The releases alone."""
+    clock = SystemClock()
+    return KubernetesReleaseStore(agent, cluster_of(agent, clock), clock)
 
 
 class KubernetesDriver:

@@ -8,7 +8,7 @@ import hashlib
 import re
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-MANAGED_BY = "optiinfra-cost-agent"
+MANAGED_BY = "optiinfra.cost_agent"
 
 _PREFIX = "cost-agent.optiinfra"
 AGENT_LABEL = f"{_PREFIX}/agent"

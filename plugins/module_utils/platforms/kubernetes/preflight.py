@@ -116,7 +116,9 @@ class Preflight:
         missing = [right.text for right in denied if right.is_needed]
         if missing:
             return Check(
-                "rights", False, f"missing rights in namespace {self._namespace}: {', '.join(missing)}"
+                "rights",
+                False,
+                f"missing rights in namespace {self._namespace}: {', '.join(missing)}",
             )
         without = ", ".join(right.text for right in denied)
         return Check("rights", True, f"all rights but {without}" if without else "all rights")

@@ -164,7 +164,9 @@ class RolloutPlan:
         base = base_template(self._cluster, self._releases, workload)
         environments = self._cluster.environments
         stopped = workload.replicas == 0
-        restarted_at = datetime.fromtimestamp(self._now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        restarted_at = datetime.fromtimestamp(self._now, timezone.utc).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
         return wanted_template(
             base,
             str(agent_container(base, self._agent, named)["name"]),
@@ -321,9 +323,7 @@ class RolloutPlan:
                 autoscaler = fresh
         report.actions.append(_bounds_text(autoscaler, bounds, "Set"))
 
-    def _wait(
-        self, limits: Limits, deadline: Deadline, context: Context, report: Report
-    ) -> None:
+    def _wait(self, limits: Limits, deadline: Deadline, context: Context, report: Report) -> None:
         specification = self._goal.specification
         expectation = Expectation(
             image=specification.release if specification else None,
@@ -358,4 +358,3 @@ def _bounds_text(autoscaler: Autoscaler, bounds: Bounds, verb: str) -> str:
         f"{autoscaler.min_replicas}-{autoscaler.max_replicas} to "
         f"{bounds.min_replicas}-{bounds.max_replicas}"
     )
-

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
+from ...core.clock import SystemClock
 from ...core.errors import OperationError, Reason
 from ...core.state_store import ABSENT, ANY, Entry, VersionConflict
 from .client import KubernetesClient
 from .errors import Conflict, NotFound
 from .names import KEY_ANNOTATION, KIND_LABEL, MANAGED_BY, MANAGED_BY_LABEL, state_name
+from .options import ClusterOptions
 from .resources import CONFIG_MAPS
 
 _KIND = "state"
@@ -92,6 +95,13 @@ class ConfigMapStateStore:
 
     def _path(self, key: str) -> str:
         return CONFIG_MAPS.path(self._namespace, state_name(key))
+
+
+def open_config_maps(option: Mapping[str, Any], agent: str) -> ConfigMapStateStore:
+    """The store in the namespace that the option `kubernetes` names; nothing is asked yet."""
+    options = ClusterOptions.of(option, agent)
+    client = KubernetesClient(options.access, SystemClock())
+    return ConfigMapStateStore(client, options.namespace)
 
 
 def _document(key: str, data: bytes) -> dict[str, Any]:

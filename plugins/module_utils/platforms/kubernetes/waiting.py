@@ -204,12 +204,12 @@ class RolloutWait:
         self._clear_way(look)
         now = self._context.clock.monotonic()
         self._trouble_since = {key: self._trouble_since.get(key, now) for key in found}
-        for key, (pod, trouble) in found.items():
+        for key, (concerned, trouble) in found.items():
             if now - self._trouble_since[key] < trouble.grace_s:
                 continue
             if trouble.reason == "Unschedulable" and self._room_is_coming(key[0]):
                 continue
-            raise self._failed(look.workload, pod, trouble)
+            raise self._failed(look.workload, concerned, trouble)
 
     def _clear_way(self, look: _Look) -> None:
         """Delete broken pods of an older template that a StatefulSet waits for.
@@ -217,7 +217,7 @@ class RolloutWait:
         It waits for them to be ready before it replaces any, which they never will be
         (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
         """
-        if not look.workload.is_stateful or not look.current and not look.workload.is_observed:
+        if not look.workload.is_stateful or (not look.current and not look.workload.is_observed):
             return
         for pod in look.pods:
             name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from demo.stack.private_files import write_private
-from tests.cluster.home import cgroups, network
+from tests.cluster.home import network
 from tests.cluster.home.api import Api
 from tests.cluster.home.certificates import Certificates
-from tests.cluster.home.containerd import Containerd, unmount_below
+from tests.cluster.home.containerd import Containerd
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.images import import_images
 from tests.cluster.home.layout import DNS_SERVICE, PODS, NodePlace
+from tests.cluster.home.mounts import unmount_below
 
 _KUBELET_HEALTH, _PROXY_HEALTH = 10248, 10256
 # Kept only while something runs: pods' folders, leases, plugin state.
@@ -37,9 +38,8 @@ class Node:
 
     def start_containers(self, archives: Sequence[Path]) -> None:
         """containerd with the images of these archives; needs nothing of the control plane."""
-        cgroups.create(self.place.cgroup)
         self.containerd.up()
-        import_images(self.containerd, archives, self.place.folder / "images.json")
+        import_images(self.containerd, archives)
 
     def join(self) -> None:
         """kubelet and kube-proxy; returns when the node is Ready. Raises StackError."""

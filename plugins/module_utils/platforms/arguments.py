@@ -9,6 +9,7 @@ from typing import Any
 from .kubernetes.options import kubernetes_argument
 
 PLATFORMS = ["process", "kubernetes"]
+DEFAULT_APP = "src.main:app"
 
 
 def platform_arguments() -> dict[str, dict[str, Any]]:
@@ -28,5 +29,5 @@ def serving_arguments() -> dict[str, dict[str, Any]]:
         "replicas": {"type": "int"},
         "host": {"type": "str", "default": "0.0.0.0"},
         "port": {"type": "int", "default": 8001},
-        "app": {"type": "str", "default": "src.main:app"},
+        "app": {"type": "str", "default": DEFAULT_APP},
     }

@@ -15,6 +15,7 @@ from typing import Any
 from ...core.clock import Clock, SystemClock
 from ...core.errors import OperationError, Reason
 from ..agent_options import Agent, Serving
+from ..arguments import DEFAULT_APP
 from ..environment import Environment
 from ..intent import read_intent
 from ..protocol import Check, Goal, LogQuery, Plan, Replica, Specification
@@ -108,6 +109,8 @@ class KubernetesDriver:
         ]
 
     def plan(self, goal: Goal) -> Plan:
+        if self._serving is not None and goal.specification is not None:
+            _require_manifests_own(self._serving)
         if self._gone and not goal.environment.variables() and goal.specification is not None:
             raise OperationError(
                 Reason.PRECONDITION,
@@ -142,7 +145,7 @@ class KubernetesDriver:
         workload = self._cluster.workloads.find()
         if workload is None:
             return []
-        return [pod["metadata"]["name"] for pod in list_all_pods(self._cluster.client, workload)]
+        return [pod["metadata"]["name"] for pod in list_pods(self._cluster.client, workload)]
 
     def _secrets(self, workload: Workload) -> set[str]:
         """Those of the present template and of the ones whose pods may still be there."""
@@ -177,3 +180,18 @@ class KubernetesDriver:
             name = self._container(workload)["name"]
             self._way = way_to(pods, name, self._port(workload), proxied)
         return self._way
+
+
+def _require_manifests_own(serving: Serving) -> None:
+    """Raise `precondition` for what the image and the workload's own definition say."""
+    for option, value, default in (
+        ("app", serving.app, DEFAULT_APP),
+        ("workers", serving.workers, 1),
+    ):
+        if value != default:
+            raise OperationError(
+                Reason.PRECONDITION,
+                f"start each replica with {option} {value}",
+                "on Kubernetes the image and the manifest say how it is started",
+                f"Leave {option} out, and set command and args in the manifest",
+            )

@@ -36,10 +36,11 @@ class Change:
     """What is to be changed of one reading of the workload; `operations` are a JSON patch.
 
     `replicas` and `image` are what the workload has then; `is_replacing` that pods are replaced.
+    `actions` are pairs: what it would do, and what it did.
     """
 
     operations: list[Document] = field(default_factory=list)
-    actions: list[str] = field(default_factory=list)
+    actions: list[tuple[str, str]] = field(default_factory=list)
     replicas: int = 0
     image: str = ""
     is_replacing: bool = False
@@ -91,9 +92,9 @@ class RolloutPlan:
                 f"Would start {self._goal.intent.replicas} replicas, once there is "
                 f"{options.kind} {options.workload}"
             ]
-        told = [f"Would {action[0].lower()}{action[1:]}" for action in self._change.actions]
+        told = [f"Would {would}" for would, _did in self._change.actions]
         if self._bounds is not None and self._autoscaler is not None:
-            told.append("Would " + _bounds_text(self._autoscaler, self._bounds, "set"))
+            told.append("Would set " + _bounds_text(self._autoscaler, self._bounds))
         return told
 
     def shown(self, replicas: Sequence[Replica]) -> dict[str, int]:
@@ -127,32 +128,32 @@ class RolloutPlan:
             if not is_new_template or sum(replica.is_alive for replica in self.seen) < 2:
                 return Change(replicas=workload.replicas, image=image)
         operations: list[Document] = []
-        actions: list[str] = []
+        actions: list[tuple[str, str]] = []
         if is_new_template:
             operations.append({"op": "replace", "path": "/spec/template", "value": template})
-            actions.append(self._template_text(workload, image, template))
+            actions.append(self._template_action(workload, image, template))
         if goal.canary:
             operations += brake_on(workload)
             return Change(operations, actions, workload.replicas, image, True)
         replicas = self._replicas(workload)
         if replicas != workload.replicas:
             operations.append({"op": "add", "path": "/spec/replicas", "value": replicas})
-            actions.append(f"Scaled {workload.title} from {workload.replicas} to {replicas}")
+            actions.append(_scale_action(workload, replicas))
         if workload.brake is not None:
             operations += brake_off(workload)
-            actions.append("Released the brake of the canary")
+            actions.append(_both("release", "Released", "the brake of the canary"))
         if operations and workload.is_paused and self._cluster.options.force:
             operations.append({"op": "remove", "path": "/spec/paused"})
-            actions.append(f"Resumed {workload.title}, which was paused")
+            actions.append(_both("resume", "Resumed", f"{workload.title}, which was paused"))
         is_replacing = workload.replicas > 0 and (is_new_template or workload.brake is not None)
         return Change(operations, actions, replicas, image, is_replacing)
 
     def _decide_stop(self, workload: Workload) -> Change:
         operations: list[Document] = []
-        actions: list[str] = []
+        actions: list[tuple[str, str]] = []
         if workload.replicas:
             operations.append({"op": "add", "path": "/spec/replicas", "value": 0})
-            actions.append(f"Scaled {workload.title} from {workload.replicas} to 0")
+            actions.append(_scale_action(workload, 0))
             operations += brake_off(workload)
         return Change(operations, actions, 0)
 
@@ -177,22 +178,25 @@ class RolloutPlan:
             restarted_at if self._goal.replace_all and not stopped else None,
         )
 
-    def _template_text(self, workload: Workload, image: str, template: Document) -> str:
+    def _template_action(
+        self, workload: Workload, image: str, template: Document
+    ) -> tuple[str, str]:
         named = self._cluster.options.container
         before = agent_container(workload.template, self._agent, named)
         after = agent_container(template, self._agent, named)
         if before["image"] != image:
-            return f"Set the image of {workload.title} from {before['image']} to {image}"
+            change = f"the image of {workload.title} from {before['image']} to {image}"
+            return _both("set", "Set", change)
         parts = []
         if before.get("envFrom") != after.get("envFrom") or before.get("env") != after.get("env"):
             parts.append("environment")
         if before.get("resources") != after.get("resources"):
             parts.append("limits")
         if parts:
-            return f"Set the {' and '.join(parts)} of {workload.title}"
+            return _both("set", "Set", f"the {' and '.join(parts)} of {workload.title}")
         if self._goal.replace_all:
-            return f"Asked {workload.title} for a rolling restart"
-        return f"Brought back an earlier template of {workload.title}"
+            return _both("ask", "Asked", f"{workload.title} for a rolling restart")
+        return _both("bring back", "Brought back", f"an earlier template of {workload.title}")
 
     def _replicas(self, workload: Workload) -> int:
         """The count to ask for; where an autoscaler runs the workload, only what it would too."""
@@ -260,7 +264,7 @@ class RolloutPlan:
                 self._set_bounds(self._autoscaler, self._bounds, report)
             if self._change.operations:
                 workload = self._apply(workload, deadline, context)
-                report.actions += self._change.actions
+                report.actions += [did for _would, did in self._change.actions]
             self._wait(limits, deadline, context, report)
             if self._goal.specification is not None and not self._goal.canary:
                 self._releases.settle(fingerprint(workload.template))
@@ -321,7 +325,7 @@ class RolloutPlan:
                         "Run this again to decide on what it is now",
                     ) from None
                 autoscaler = fresh
-        report.actions.append(_bounds_text(autoscaler, bounds, "Set"))
+        report.actions.append("Set " + _bounds_text(autoscaler, bounds))
 
     def _wait(self, limits: Limits, deadline: Deadline, context: Context, report: Report) -> None:
         specification = self._goal.specification
@@ -352,9 +356,21 @@ def base_template(
     return workload.template
 
 
-def _bounds_text(autoscaler: Autoscaler, bounds: Bounds, verb: str) -> str:
+def _both(would: str, did: str, what: str) -> tuple[str, str]:
+    return f"{would} {what}", f"{did} {what}"
+
+
+def _scale_action(workload: Workload, replicas: int) -> tuple[str, str]:
+    if workload.replicas == 0:
+        noun = "replica" if replicas == 1 else "replicas"
+        return _both("start", "Started", f"{replicas} {noun} of {workload.title}")
+    change = f"{workload.title} from {workload.replicas} to {replicas}"
+    return _both("scale", "Scaled", change)
+
+
+def _bounds_text(autoscaler: Autoscaler, bounds: Bounds) -> str:
     return (
-        f"{verb} the bounds of HorizontalPodAutoscaler {autoscaler.name} from "
+        f"the bounds of HorizontalPodAutoscaler {autoscaler.name} from "
         f"{autoscaler.min_replicas}-{autoscaler.max_replicas} to "
         f"{bounds.min_replicas}-{bounds.max_replicas}"
     )

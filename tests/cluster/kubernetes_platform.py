@@ -45,7 +45,6 @@ class KubernetesPlatform(OperatedPlatform):
         self.home = folder / "agent"
         self.port = PORT
         self.namespace = f"agent-{secrets.token_hex(3)}"
-        self.connection: dict[str, Any] = {}
         cluster.kubectl("create", "namespace", self.namespace)
         operator = list(yaml.safe_load_all(OPERATOR.read_text()))
         for document in operator:
@@ -53,10 +52,20 @@ class KubernetesPlatform(OperatedPlatform):
         cluster.apply(*operator, *documents(self.namespace, kind, **spec))
         kubeconfig = folder / f"{self.namespace}.kubeconfig"
         self.operator = cluster.acting_as(self.namespace, ACCOUNT, kubeconfig)
-        self.kubeconfig = kubeconfig
+        self.connection: dict[str, Any] = {"kubeconfig": str(kubeconfig)}
 
     def close(self) -> None:
+        """End it all; the namespace goes in its own time."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def token(self) -> str:
+        """A token of the operator's."""
+        return self.kubectl("create", "token", ACCOUNT).strip()
+
+    def cluster_server(self) -> str:
+        """The URL of the API server."""
+        config = json.loads(self.cluster.kubectl("config", "view", "--output=json").stdout)
+        return str(config["clusters"][0]["cluster"]["server"])
 
     # --- what an operator does ----------------------------------------------------------------
 
@@ -64,13 +73,8 @@ class KubernetesPlatform(OperatedPlatform):
         return super().agent(state, check, **{"timeout_s": 60, **changes})
 
     def run(self, operation: Operation, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        option = {
-            "kubeconfig": str(self.kubeconfig),
-            "namespace": self.namespace,
-            "kind": self.kind,
-            **self.connection,
-            **arguments.pop("kubernetes", {}),
-        }
+        option = {"namespace": self.namespace, "kind": self.kind, **self.connection}
+        option.update(arguments.pop("kubernetes", {}))
         return super().run(operation, check, kubernetes=option, **arguments)
 
     def release(self, version: str) -> str:

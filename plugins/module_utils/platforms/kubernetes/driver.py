@@ -74,7 +74,6 @@ class KubernetesDriver:
         return environment
 
     def set_environment(self, environment: Environment) -> None:
-        self._cluster.workloads.require_namespace()
         self._cluster.environments.write(environment)
 
     # --- replicas -----------------------------------------------------------------------------

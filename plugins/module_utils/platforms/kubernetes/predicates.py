@@ -145,7 +145,7 @@ def _unschedulable(status: Document) -> Trouble | None:
 def _why_unschedulable(message: str) -> str:
     """The scheduler's words, with what they mean in front."""
     causes = []
-    lacking = sorted(set(re.findall(r"Insufficient ([\w./-]+)", message)))
+    lacking = sorted(set(re.findall(r"Insufficient ([\w./-]*\w)", message)))
     if lacking:
         causes.append(f"no node has enough {' and '.join(lacking)} left")
     if "were unschedulable" in message or "node.kubernetes.io/unschedulable" in message:

@@ -102,13 +102,11 @@ class Preflight:
         return Check("api", True, f"Kubernetes {version.get('gitVersion', 'of unknown version')}")
 
     def _namespace_there(self) -> Check:
-        try:
-            self._cluster.workloads.require_namespace()
-        except OperationError as error:
-            if error.reason is Reason.AUTH:
-                return Check("namespace", True, f"namespace {self._namespace} may not be read")
-            return Check("namespace", False, f"there is no namespace {self._namespace}")
-        return Check("namespace", True, f"namespace {self._namespace}")
+        there = self._cluster.workloads.has_namespace()
+        if there is None:
+            return Check("namespace", True, f"namespace {self._namespace}, which may not be read")
+        seen = f"namespace {self._namespace}"
+        return Check("namespace", there, seen if there else f"there is no {seen}")
 
     def _rights(self) -> Check:
         asked = rights(self._cluster.workloads.resource, self._uses_config_maps)

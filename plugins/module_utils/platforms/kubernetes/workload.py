@@ -135,7 +135,7 @@ class WorkloadApi:
         )
         if found is not None:
             return Workload(self._options.kind, found)
-        self.require_namespace()
+        self._require_namespace()
         return None
 
     def read(self, wanted: str) -> Workload:
@@ -152,14 +152,22 @@ class WorkloadApi:
             )
         return found
 
-    def require_namespace(self) -> None:
-        """Raise `precondition` for a namespace that does not exist."""
+    def has_namespace(self) -> bool | None:
+        """Whether the namespace exists; None where this user may not know."""
         namespace = self._options.namespace
         path = NAMESPACES.path(name=namespace)
-        if self._client.find(path, f"read namespace {namespace}") is None:
+        try:
+            return self._client.find(path, f"read namespace {namespace}") is not None
+        except OperationError as error:
+            if error.reason is Reason.AUTH:
+                return None
+            raise
+
+    def _require_namespace(self) -> None:
+        if self.has_namespace() is False:
             raise OperationError(
                 Reason.PRECONDITION,
-                f"find namespace {namespace}",
+                f"find namespace {self._options.namespace}",
                 "the cluster has no such namespace",
                 "Check kubernetes.namespace, or create it with deploy.yml",
             )

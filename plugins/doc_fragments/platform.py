@@ -4,40 +4,7 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Which agent, on which platform; C(SERVING) adds how many replicas listen where."""
-
-    DOCUMENTATION = r"""
-options:
-  platform:
-    description:
-      - Where the agent runs.
-      - V(process) runs each replica as a uvicorn process with a pid file on the managed host.
-      - V(kubernetes) runs them as the pods of a Deployment or StatefulSet, which the role deploy
-        applies. It needs the Python library kubernetes where the module runs.
-    type: str
-    choices: [process, kubernetes]
-    default: process
-  name:
-    description:
-      - The agent's name, and the first part of its replicas' names.
-      - Lower case letters, digits and hyphens.
-    type: str
-    default: cost-agent
-  home:
-    description: The agent's folder on the managed host, for its releases, environment and logs.
-    type: path
-    default: /opt/cost-agent
-  state_store:
-    description:
-      - Where locks and intent are kept, C(file:///folder) or C(s3://bucket/prefix).
-      - S3 needs boto3 1.36 or newer on the managed host. Its credentials and endpoint come from the
-        environment (E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE), E(AWS_ENDPOINT_URL), ...), C(~/.aws) or a
-        role.
-      - Without it, the folder C(state) below O(home), and on Kubernetes ConfigMaps of the
-        agent's namespace.
-    type: str
+_KUBERNETES = r"""
   kubernetes:
     description:
       - How to reach the cluster, and which workload in it is the agent.
@@ -106,6 +73,48 @@ options:
         type: float
         default: 30
 """
+
+
+class ModuleDocFragment:
+    """Which agent, on which platform; C(SERVING) adds how many replicas listen where.
+
+    C(CLUSTER) is the option of a module that asks the replicas of a cluster and nothing else.
+    """
+
+    DOCUMENTATION = r"""
+options:
+  platform:
+    description:
+      - Where the agent runs.
+      - V(process) runs each replica as a uvicorn process with a pid file on the managed host.
+      - V(kubernetes) runs them as the pods of a Deployment or StatefulSet, which the role deploy
+        applies. It needs the Python library kubernetes where the module runs.
+    type: str
+    choices: [process, kubernetes]
+    default: process
+  name:
+    description:
+      - The agent's name, and the first part of its replicas' names.
+      - Lower case letters, digits and hyphens.
+    type: str
+    default: cost-agent
+  home:
+    description: The agent's folder on the managed host, for its releases, environment and logs.
+    type: path
+    default: /opt/cost-agent
+  state_store:
+    description:
+      - Where locks and intent are kept, C(file:///folder) or C(s3://bucket/prefix).
+      - S3 needs boto3 1.36 or newer on the managed host. Its credentials and endpoint come from the
+        environment (E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE), E(AWS_ENDPOINT_URL), ...), C(~/.aws) or a
+        role.
+      - Without it, the folder C(state) below O(home), and on Kubernetes ConfigMaps of the
+        agent's namespace.
+    type: str"""
+
+    DOCUMENTATION += _KUBERNETES
+
+    CLUSTER = "options:\n" + _KUBERNETES
 
     SERVING = r"""
 options:

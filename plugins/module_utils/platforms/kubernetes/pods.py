@@ -140,13 +140,11 @@ class Way:
         return VIA_POD if self.server is None else VIA_SERVER
 
     def url(self, pod: Mapping[str, Any], port: int) -> str:
-        """Where to ask a pod; empty before it has an address."""
+        """Where to ask a pod; by its name, which nobody resolves, before it has an address."""
+        name = pod["metadata"]["name"]
         if self.server is not None:
-            name = pod["metadata"]["name"]
-            return f"{self.server}{PODS.path(self.namespace, f'{name}')}:{port}/proxy"
-        address = pod["status"].get("podIP", "")
-        if not address:
-            return ""
+            return f"{self.server}{PODS.path(self.namespace, name)}:{port}/proxy"
+        address = pod["status"].get("podIP") or name
         return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 

@@ -145,7 +145,9 @@ class SystemdPlatform(OperatedPlatform):
 
     def close(self) -> None:
         run = self.machine.run
-        units = [unit for name in self.names(9) for unit in (name, name.replace("service", "socket"))]
+        units = [
+            unit for name in self.names(9) for unit in (name, name.replace("service", "socket"))
+        ]
         run(["systemctl", "unmask", *units], check=False)
         run(["systemctl", "kill", "--signal=KILL", *units], check=False)
         run(["systemctl", "stop", *units], check=False)

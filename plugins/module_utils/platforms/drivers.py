@@ -31,6 +31,10 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
         from .docker.open import docker_driver
 
         return docker_driver(agent, serving, clock)
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import KubernetesDriver
+
+        return KubernetesDriver(agent, serving, clock)
     raise ValueError(f"no driver for platform {agent.platform}")
 
 
@@ -46,6 +50,10 @@ def open_release_store(agent: Agent) -> ReleaseStore:
         from .docker.open import docker_driver
 
         return docker_driver(agent, None, SystemClock()).release_store
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_releases
+
+        return open_kubernetes_releases(agent)
     raise ValueError(f"no releases on platform {agent.platform}")
 
 

@@ -161,7 +161,7 @@ class ImageStore:
         digest = image.digest_in(reference.repository)
         self._records.add(ImageRelease(str(reference), digest, at, image_id=image.id))
 
-    def switch(self, release_id: str) -> None:
+    def switch(self, release_id: str, template: str = "") -> None:
         self._records.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:

@@ -85,6 +85,9 @@ class ImageStore:
     def releases(self) -> Sequence[ImageRelease]:
         return self._records.releases()
 
+    def named(self, to: str) -> ImageRelease | None:
+        return next((each for each in self._records.releases() if each.id == to), None)
+
     def in_use(self) -> set[str]:
         ours = self._replicas.ours().values()
         return {specification_of(each.labels).release for each in ours}

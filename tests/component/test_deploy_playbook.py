@@ -231,18 +231,21 @@ def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path):
     ("variables", "module", "words"),
     [
         ({"cost_agent_migration": "alembic upgrade head"}, "agent_release", "one element for each"),
-        ({"cost_agent_deploy_soak_s": -1}, "health_info", "soak_s"),
+        ({"cost_agent_deploy_soak_s": -1}, "health_info", "-1"),
         ({"cost_agent_deploy_soak_s": "long"}, "health_info", "soak_s"),
+        ({"cost_agent_deploy_canary_s": "short"}, "health_info", "wait_s"),
+        ({"cost_agent_health_require": "perfect"}, "health_info", "perfect"),
     ],
 )
-def test_what_is_no_option_ends_in_the_release_before(deployed, variables, module, words):
-    before = deployed.serving()
+def test_what_is_no_option_is_refused_before_anything_is_touched(
+    deployed, variables, module, words
+):
+    before = deployed.pid(0), deployed.pid(1)
     run = deploy(deployed, "3.0.0", **variables)
-    assert run.code == 2
-    failures = [r["result"] for r in run.results if r["action"].endswith(module) and failing(r)]
-    assert failures[0]["reason"] == "invalid_input"
-    assert words in failures[0]["msg"]
-    assert deployed.serving() == before
+    assert (run.code, run.changed) == (2, ["Evidence"] if module == "agent_release" else [])
+    assert run.result_of(module)["reason"] == "invalid_input"
+    assert words in run.result_of(module)["msg"]
+    assert (deployed.pid(0), deployed.pid(1)) == before
 
 
 def test_no_host_is_touched_while_one_of_them_is_not_fit(deployed):

@@ -59,7 +59,7 @@ def open_release_store(agent: Agent) -> ReleaseStore:
 
 def open_migrator(agent: Agent) -> Migrator:
     """What runs a command of a release; raises `precondition` where the platform cannot."""
-    if agent.platform == "process":
+    if agent.platform in ("process", "systemd"):
         return HostMigrator(agent)
     raise OperationError(
         Reason.PRECONDITION,

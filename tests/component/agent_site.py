@@ -41,6 +41,9 @@ class Site:
             "cost_agent_replicas": 2,
             "cost_agent_host": "127.0.0.1",
             "cost_agent_port": self.port,
+            # What is watched for how long is a matter of the tests that are about it.
+            "cost_agent_deploy_canary_s": 0,
+            "cost_agent_deploy_soak_s": 0,
             "cost_agent_environment": {
                 "PGHOST": postgres["host"],
                 "PGPORT": postgres["port"],

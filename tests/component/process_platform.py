@@ -20,23 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.context import Context
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operation import (
     Operation,
-    execute,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import (
-    AGENT,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_info import (
-    AGENT_INFO,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_logs import (
-    AGENT_LOGS_INFO,
-)
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.preflight_info import (
-    PREFLIGHT_INFO,
+from ansible_collections.optiinfra.cost_agent.tests.component.operated_platform import (
+    OperatedPlatform,
 )
 
 # Every reservation begins at a multiple of this, so that two never overlap unseen.
@@ -84,12 +72,16 @@ def terminate(number, frame):
 
 
 signal.signal(signal.SIGTERM, terminate)
-server = socket.create_server((given["--host"], int(given["--port"])))
+if "--fd" in given:
+    server = socket.socket(fileno=int(given["--fd"]))
+else:
+    server = socket.create_server((given["--host"], int(given["--port"])))
 if behaviour.get("DIES_AFTER_S") is not None:
     threading.Timer(behaviour["DIES_AFTER_S"], os._exit, (3,)).start()
 log("listening, secret %s" % os.environ.get("API_TOKEN", "none"))
 workers = []
-for _ in range(int(given.get("--workers", 0))):
+count = int(given.get("--workers", 1))
+for _ in range(count if count > 1 else 0):
     pid = os.fork()
     if pid == 0:
         serve()
@@ -109,13 +101,6 @@ signal.signal(signal.SIGTERM, terminate_workers)
 while True:
     time.sleep(60)
 '''
-
-
-def options(operation: Operation, **arguments: Any) -> dict[str, Any]:
-    """Arguments as a task gives them, validated and with defaults."""
-    validated = ArgumentSpecValidator(operation.argument_spec).validate(arguments)
-    assert not validated.error_messages, validated.error_messages
-    return dict(validated.validated_parameters)
 
 
 def reserve_ports(count: int) -> tuple[int, socket.socket]:
@@ -161,7 +146,24 @@ def as_ordinary_user(folder: Path, function: Callable[[], dict[str, Any]]) -> di
     return outcome
 
 
-class ProcessPlatform:
+def write_release(home: Path, release: str, main: str, python: str) -> None:
+    """A release of the stand-in with that src/main.py, current as agent_release leaves one."""
+    folder = home / "releases" / release
+    for package in (folder / "src", folder / "uvicorn", folder / "venv" / "bin"):
+        package.mkdir(parents=True, exist_ok=True)
+    (folder / "uvicorn" / "__main__.py").write_text(STAND_IN)
+    (folder / "src" / "main.py").write_text(main)
+    link = folder / "venv" / "bin" / "python"
+    if not link.is_symlink():
+        link.symlink_to(python)
+    record = {"digest": main, "installed_at": time.time()}
+    (folder / "release.json").write_text(json.dumps(record))
+    link = home / "current.new"
+    link.symlink_to(Path("releases", release))
+    link.rename(home / "current")
+
+
+class ProcessPlatform(OperatedPlatform):
     """One agent; `close` ends all that it started, by pid."""
 
     platform = "process"
@@ -171,46 +173,15 @@ class ProcessPlatform:
         self.port, self._reservation = reserve_ports(5)
         self._pids: set[int] = set()
 
-    # --- what an operator does ----------------------------------------------------------------
-
-    def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
-        arguments = {"state": state, "replicas": 3, "port": self.port, "host": "127.0.0.1"}
-        arguments.update({"timeout_s": 15, "stop_grace_s": 5, "stable_s": 0.05})
-        arguments.update(changes)
-        return self.run(AGENT, check=check, **arguments)
-
-    def info(self, **arguments: Any) -> dict[str, Any]:
-        return self.run(AGENT_INFO, **arguments)
-
-    def logs(self, **arguments: Any) -> dict[str, Any]:
-        return self.run(AGENT_LOGS_INFO, **arguments)
-
-    def preflight(self, **arguments: Any) -> dict[str, Any]:
-        arguments = {"port": self.port, "host": "127.0.0.1", "disk_mb": 1, **arguments}
-        return self.run(PREFLIGHT_INFO, **arguments)
-
     def run(self, operation: Operation, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        given = {"platform": "process", "home": str(self.home), **arguments}
-        outcome = execute(operation, options(operation, **given), Context(check_mode=check))
+        outcome = super().run(operation, check, **arguments)
         self._pids.update(self.pids().values())
         return outcome
 
     def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:
         """Make a release current, as agent_release would; behaviour in capitals."""
-        folder = self.home / "releases" / release
-        for package in (folder / "src", folder / "uvicorn", folder / "venv" / "bin"):
-            package.mkdir(parents=True, exist_ok=True)
-        (folder / "uvicorn" / "__main__.py").write_text(STAND_IN)
         settings = "".join(f"{name.upper()} = {value!r}\n" for name, value in behaviour.items())
-        (folder / "src" / "main.py").write_text(settings + source)
-        python = folder / "venv" / "bin" / "python"
-        if not python.is_symlink():
-            python.symlink_to(sys.executable)
-        record = {"digest": settings + source, "installed_at": time.time()}
-        (folder / "release.json").write_text(json.dumps(record))
-        link = self.home / "current.new"
-        link.symlink_to(folder)
-        link.rename(self.home / "current")
+        write_release(self.home, release, settings + source, sys.executable)
 
     # --- what a test looks at -----------------------------------------------------------------
 
@@ -231,20 +202,6 @@ class ProcessPlatform:
         port = name.rpartition("-")[2]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/self", timeout=5) as answer:
             return dict(json.load(answer))
-
-    def serving(self) -> list[str]:
-        """The replicas that answer."""
-        found = []
-        for name in self.names(5):
-            with contextlib.suppress(OSError):
-                self.ask(name)
-                found.append(name)
-        return found
-
-    def tree(self) -> dict[str, str]:
-        """Every file below the home and its content, to see that nothing was touched."""
-        files = (path for path in sorted(self.home.rglob("*")) if path.is_file())
-        return {str(path): path.read_text(errors="replace") for path in files}
 
     def kill(self, name: str) -> None:
         """End a replica from outside, as the kernel's out-of-memory killer does."""

@@ -37,8 +37,10 @@ def statuses(outcome):
     return [replica["status"] for replica in outcome["state"]["replicas"]]
 
 
-def releases(outcome):
-    return [replica["release"] for replica in outcome["state"]["replicas"]]
+def releases(platform, outcome):
+    """The versions that run, whatever the platform's releases are called."""
+    versions = {platform.release(version): version for version in ("1.4.1", "1.4.2")}
+    return [versions[replica["release"]] for replica in outcome["state"]["replicas"]]
 
 
 def succeeded(outcome):
@@ -53,8 +55,8 @@ def test_a_start_brings_the_count_up_and_ready(deployed):
     outcome = succeeded(deployed.agent())
     assert outcome["changed"]
     assert statuses(outcome) == ["ready"] * 3
-    assert releases(outcome) == ["1.4.1"] * 3
-    assert outcome["summary"] == "3 of 3 ready, release 1.4.1"
+    assert releases(deployed, outcome) == ["1.4.1"] * 3
+    assert outcome["summary"] == f"3 of 3 ready, release {deployed.release('1.4.1')}"
     assert deployed.serving() == deployed.names()
 
 
@@ -75,7 +77,7 @@ def test_a_start_without_a_release_asks_for_one(platform):
 
 
 def test_a_start_of_a_release_that_is_not_current_is_refused(deployed):
-    outcome = deployed.agent(release="1.4.2")
+    outcome = deployed.agent(release=deployed.release("1.4.2"))
     assert outcome["reason"] == "precondition"
     assert "1.4.1" in outcome["msg"]
 
@@ -113,7 +115,7 @@ def test_no_replicas_is_refused_and_not_taken_for_a_stop(started):
 def test_another_release_replaces_one_replica_at_a_time(started):
     started.deploy("1.4.2")
     outcome = succeeded(started.agent())
-    assert releases(outcome) == ["1.4.2"] * 3
+    assert releases(started, outcome) == ["1.4.2"] * 3
     assert outcome["summary"] == "3 of 3, none below 2 ready"
     assert not succeeded(started.agent())["changed"]
 
@@ -129,10 +131,10 @@ def test_a_canary_is_one_replica_and_the_next_run_goes_on(started):
     foretold = succeeded(started.agent(canary=True, check=True))
     outcome = succeeded(started.agent(canary=True))
     assert foretold["diff"] == outcome["diff"]
-    assert sorted(releases(outcome)) == ["1.4.1", "1.4.1", "1.4.2"]
+    assert sorted(releases(started, outcome)) == ["1.4.1", "1.4.1", "1.4.2"]
     assert statuses(outcome) == ["ready"] * 3
     assert not succeeded(started.agent(canary=True))["changed"]
-    assert releases(succeeded(started.agent())) == ["1.4.2"] * 3
+    assert releases(started, succeeded(started.agent())) == ["1.4.2"] * 3
     assert not set(started.pids().values()) & set(before.values())
 
 
@@ -154,6 +156,9 @@ def test_a_restart_of_a_stopped_agent_starts_it(started):
     ("option", "value"), [("workers", 2), ("memory_limit_mb", 300), ("app", "src.main:other")]
 )
 def test_another_option_replaces(started, option, value):
+    if option in started.cannot:
+        assert started.agent(replicas=3, **{option: value})["reason"] == "precondition"
+        return
     outcome = succeeded(started.agent(replicas=3, **{option: value}))
     assert outcome["changed"]
     assert not succeeded(started.agent(replicas=3, **{option: value}))["changed"]
@@ -172,7 +177,7 @@ def test_a_release_that_fails_stops_the_deploy_with_the_others_serving(started):
     assert all(started.pids()[name] == before[name] for name in started.names()[1:])
     started.deploy("1.4.1")
     outcome = succeeded(started.agent())
-    assert releases(outcome) == ["1.4.1"] * 3
+    assert releases(started, outcome) == ["1.4.1"] * 3
     assert all(started.pids()[name] == before[name] for name in started.names()[1:])
 
 
@@ -194,8 +199,8 @@ def test_a_stop_ends_all_and_remembers_the_count(started):
     assert started.serving() == []
     assert not any(map(is_running, pids.values()))
     assert not succeeded(started.agent("stopped", replicas=None))["changed"]
-    info = started.info()
-    assert info["summary"] == "stopped on purpose, 3 remembered, release 1.4.1"
+    info, release = started.info(), started.release("1.4.1")
+    assert info["summary"] == f"stopped on purpose, 3 remembered, release {release}"
     assert statuses(succeeded(started.agent(replicas=None))) == ["ready"] * 3
 
 
@@ -221,7 +226,7 @@ def test_check_mode_touches_nothing_and_foretells_the_change(started, state):
 
 
 def test_check_mode_of_a_first_deploy_foretells_it(platform):
-    outcome = succeeded(platform.agent(check=True, release="1.4.2"))
+    outcome = succeeded(platform.agent(check=True, release=platform.release("1.4.2")))
     assert outcome["changed"]
     assert any("Would start" in action for action in outcome["actions"])
     assert not platform.home.exists()
@@ -243,7 +248,7 @@ def test_the_environment_reaches_the_replicas(deployed):
     assert (seen["POOL"], seen["DEBUG"]) == ("20", "true")
     assert seen["TEXT"] == environment["TEXT"]
     assert seen["API_TOKEN"] == "s3cr3t-words"
-    assert seen["RELEASE_ID"] == "1.4.1"
+    assert seen["RELEASE_ID"] == deployed.release("1.4.1")
     assert "s3cr3t-words" not in str(outcome)
 
 
@@ -276,14 +281,15 @@ def test_info_of_nothing_is_not_a_failure(platform):
 
 
 def test_info_of_a_release_that_never_ran(deployed):
-    assert succeeded(deployed.info())["summary"] == "never started, release 1.4.1"
+    summary = succeeded(deployed.info())["summary"]
+    assert summary == f"never started, release {deployed.release('1.4.1')}"
 
 
 def test_info_measures_usage(started):
     outcome = succeeded(started.agent(replicas=3, memory_limit_mb=100))
     outcome = succeeded(started.info())
     assert not outcome["changed"]
-    assert outcome["summary"] == "3 of 3 ready, release 1.4.1"
+    assert outcome["summary"] == f"3 of 3 ready, release {started.release('1.4.1')}"
     for replica in outcome["state"]["replicas"]:
         usage = replica["usage"]
         assert replica["up_to_date"]
@@ -299,7 +305,7 @@ def test_info_watches_the_cpu_for_a_while(started):
     outcome = succeeded(started.info(cpu_window_s=0.2))
     for replica in outcome["state"]["replicas"]:
         assert 0 <= replica["usage"]["cpu_percent"] < 100
-        assert 0.1 < replica["usage"]["cpu_window_s"] < 2
+        assert 0.1 < replica["usage"]["cpu_window_s"] < 4
 
 
 @pytest.mark.parametrize("seconds", [-1, 61, float("nan")])
@@ -321,7 +327,7 @@ def test_logs_of_one_replica_and_since(started):
     assert list(started.logs(replica=name)["state"]["replicas"]) == [name]
     assert started.logs(since="2h")["state"]["replicas"][name]
     assert not started.logs(since="2999-01-01T00:00:00Z")["state"]["replicas"][name]
-    assert started.logs(replica="cost-agent-1")["reason"] == "invalid_input"
+    assert started.logs(replica="cost-agent-999")["reason"] == "invalid_input"
 
 
 def test_logs_of_nothing_are_not_a_failure(platform):

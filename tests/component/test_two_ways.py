@@ -67,6 +67,7 @@ STATES: list[tuple[str, dict[str, Any]]] = [
 ]
 # What does its work again when it is run again, or finds that it is done and says so.
 WORK: list[tuple[str, dict[str, Any]]] = [
+    ("agent_evidence", {**PLATFORM, "known": {"why": "a test"}, "lines": "5"}),
     ("postgres_drill", {**SERVER, **REPOSITORY}),
     ("postgres_restore", {**SERVER, **REPOSITORY, "target": "twins/{{ inventory_hostname }}"}),
 ]
@@ -83,6 +84,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("health_info", {"targets": TARGETS, "thresholds": {"api_ms": "fast"}}),
     ("health_info", {"targets": TARGETS, "thresholds": {"cpu_percent": ".nan"}}),
     ("agent_logs_info", {**PLATFORM, "since": "yesterday"}),
+    ("agent_evidence", {**PLATFORM, "lines": "0"}),
     ("preflight_info", {**PLATFORM, "port": "70000"}),
     ("agent_info", {**PLATFORM, "name": "Not A Name"}),
     ("postgres_backup", {**SERVER, **REPOSITORY, "jobs": "0"}),
@@ -105,6 +107,7 @@ REFUSALS = [
     ("invalid_input", "api_ms"),
     ("invalid_input", "cpu_percent"),
     ("invalid_input", "yesterday"),
+    ("invalid_input", "lines"),
     ("invalid_input", "port"),
     ("invalid_input", "Not A Name"),
     ("invalid_input", "jobs"),

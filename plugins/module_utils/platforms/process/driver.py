@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +20,12 @@ from ...core.process_identity import ProcessIdentity, this_machine
 from ...core.redact import redact
 from ..agent_options import Agent, Serving
 from ..converge import ReplicaPlan
-from ..environment import RELEASE_VARIABLE, REPLICA_VARIABLE, Environment
+from ..environment import REPLICA_VARIABLE, Environment
 from ..host import environment_file, ports, preflight
 from ..host.file_access import file_access
 from ..host.layout import Layout
 from ..host.log_file import newest_lines
+from ..host.release_environment import release_environment
 from ..host.release_store import FolderReleaseStore
 from ..host.releases import InstalledRelease
 from ..host.usage import usage_of
@@ -281,18 +281,8 @@ class ProcessDriver:
         return self._serving
 
     def _replica_environment(self, name: str, release: InstalledRelease) -> dict[str, str]:
-        """A small environment that does not depend on who starts the replica, and the agent's."""
-        try:
-            user_home = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:  # a user without an entry, as in some containers
-            user_home = str(self._agent.home)
         return {
-            "PATH": f"{release.python.parent}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": user_home,
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",  # or the last words of a dying agent are lost
-            **self.environment().variables(),
-            RELEASE_VARIABLE: release.id,
+            **release_environment(release, self._agent.home, self.environment()),
             REPLICA_VARIABLE: processes.mark(self._agent.home, name),
         }
 

@@ -316,15 +316,11 @@ def test_info_watches_no_longer_than_a_minute(started, seconds):
     assert started.info(cpu_window_s=seconds)["reason"] == "invalid_input"
 
 
-def test_the_autoscaler_measures_every_replica_and_leaves_the_scaling_to_others(started):
-    outcome = succeeded(started.run(AGENT_AUTOSCALER, max=5, cpu_window_s=1))
-    state = outcome["state"]
-    assert (outcome["changed"], state["scaled_by"]) == (True, "agent")
-    assert (state["current_replicas"], state["desired_replicas"]) == (3, 3)
-    assert sorted(state["replicas"]) == sorted(started.names())
-    assert all(0 <= percent < 70 for percent in state["replicas"].values())
-    assert not succeeded(started.run(AGENT_AUTOSCALER, max=5, cpu_window_s=1))["changed"]
-    assert started.serving() == started.names()
+def test_the_autoscaler_measures_every_replica_where_the_platform_does_not_scale(started):
+    state = succeeded(started.run(AGENT_AUTOSCALER, cpu_window_s=1))["state"]
+    shown = [state[key] for key in ("scaled_by", "current_replicas", "desired_replicas")]
+    assert shown == ["agent", 3, 3]
+    assert all(0 <= state["replicas"][name] < 70 for name in started.names())
 
 
 def test_logs_are_the_newest_lines_of_each_replica_without_secrets(started):

@@ -28,14 +28,13 @@ class DockerSite:
         """`more` are further variables of its one host."""
         self.folder = folder
         self.engine = engine
+        engine.remove_containers()  # of a run that was killed
         self.port, self._reservation = reserve_ports(5)
         self.inventory = folder / "inventory.yml"
         self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
 
     def close(self) -> None:
-        for each in self.engine.client().containers.list(all=True, ignore_removed=True):
-            if each.name.startswith("cost-agent-"):
-                each.remove(force=True, v=True)
+        self.engine.remove_containers()
         self._reservation.close()
 
     def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.platforms.docker_platform import DockerPlatform
 
 @pytest.fixture
 def platform(docker_engine, agent_images, tmp_path):
+    docker_engine.remove_containers()  # of a run that was killed
     running = DockerPlatform(tmp_path, docker_engine)
     yield running
     running.close()

@@ -100,9 +100,19 @@ def ended_words(container: Container) -> str:
         how += ", killed for lack of memory"
     if container.error:
         how += f": {container.error}"
-    if container.status == "restarting" or container.restart_count:
-        how += f", and was restarted {container.restart_count} times"
-    return how
+    return how + _restarts(container)
+
+
+def restarted_words(container: Container, last_end: str) -> str:
+    """What there is to say of one that ended and runs again; its state tells of this run only."""
+    return f"it ended with {last_end or 'an exit code not known'}{_restarts(container)}"
+
+
+def _restarts(container: Container) -> str:
+    count = container.restart_count
+    if not count:
+        return ""
+    return f", and the engine restarted it {count} time{'s' if count > 1 else ''}"
 
 
 def unready_words(container: Container) -> list[str]:

@@ -23,7 +23,7 @@ from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop, Usag
 from ..readiness import local_address, probe, url_of
 from . import ports
 from .connection import Gone, Refused
-from .container import Container, ended_words, unready_words
+from .container import Container, ended_words, restarted_words, unready_words
 from .creation import creation
 from .engine import Engine
 from .image_store import ImageStore
@@ -122,7 +122,8 @@ class DockerDriver:
         waits_for = unready_words(container)
         is_ready = answer.is_ready and not waits_for
         if not is_ready and self._restarted(name, container):
-            return replace(replica, note=ended_words(container))
+            note = restarted_words(container, self._engine.last_end(container))
+            return replace(replica, note=note)
         differences = self._differences(name, container, found, specification)
         notes = [*differences, *waits_for, *([] if answer.is_ready else [answer.seen])]
         replica = replace(

@@ -59,7 +59,7 @@ bench-backup: $(DEV) $(AWS) ## Measure backup and restore beside the guide's own
 
 # --- tests ------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-component test-platforms test-versions lint
+.PHONY: test test-unit test-component test-platforms test-cluster cluster test-versions lint
 test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
 	@pytest --cov --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 	@scripts/lint.sh
@@ -77,6 +77,14 @@ test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
 
 test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version
 	@scripts/test-versions.sh
+
+cluster: $(DEV) ## Build the programs and images of the tests' Kubernetes, if they are not cached
+	@scripts/install-cluster.sh
+	@python -m tests.cluster.home build
+
+test-cluster: $(DEV) ## Tests on KUBECONFIG's cluster, on kind, or on a real node of our own
+	@test -n "$${KUBECONFIG:-}" || scripts/install-cluster.sh || test -z "$${CI:-}"
+	@python -m tests.cluster.home run pytest tests/cluster $(PYTEST_ARGS)
 
 lint: $(DEV) ## ruff, mypy, import-linter, ansible-lint, yamllint and shellcheck
 	@scripts/lint.sh

@@ -25,6 +25,7 @@ description:
     C(application/health+json) are understood. Redirects are not followed.
   - Each target is given O(timeout_s), and all of them together at most one second more.
 extends_documentation_fragment:
+  - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.attributes
 options:
   agent:

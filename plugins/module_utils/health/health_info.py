@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.context import Context
@@ -12,6 +13,7 @@ from ..core.errors import OperationError, Reason
 from ..core.operation import Operation, Params
 from ..core.result import Result
 from ..core.textfile import write_textfile
+from ..platforms import access_through_server
 from . import report
 from .arguments import health_options
 from .assessment import (
@@ -23,7 +25,7 @@ from .assessment import (
 from .conversation import Conversation, DependencyConversation, ReplicaConversation
 from .history import HealthHistory, record
 from .indicators import Indicator, measured
-from .plan import Plan, read_plan
+from .plan import Plan, let_through, read_plan
 from .sweep import sweep
 from .textfile import render
 from .usage import UsageReading
@@ -151,6 +153,14 @@ def health_info(params: Params, context: Context) -> Result:
     met must hold for `soak_s`.
     """
     plan = read_plan(params)
+    urls = [target.url for target in plan.targets if not target.not_running]
+    with access_through_server(params["kubernetes"], urls) as access:
+        if access is not None:
+            plan = replace(plan, transport=let_through(plan.transport, access))
+        return _look_and_keep(plan, context)
+
+
+def _look_and_keep(plan: Plan, context: Context) -> Result:
     history = None
     before: dict[str, UsageReading] = {}
     if plan.state_store:

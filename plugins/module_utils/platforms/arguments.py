@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from .docker.arguments import docker_arguments
+from .kubernetes.options import kubernetes_argument
 
-PLATFORMS = ["process", "docker"]
+PLATFORMS = ["process", "systemd", "docker", "kubernetes"]
 DEFAULT_APP = "src.main:app"
 
 
@@ -20,6 +21,7 @@ def platform_arguments() -> dict[str, dict[str, Any]]:
         "home": {"type": "path", "default": "/opt/cost-agent"},
         "state_store": {"type": "str"},
         "docker": docker_arguments(),
+        "kubernetes": kubernetes_argument(),
     }
 
 

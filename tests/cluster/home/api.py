@@ -31,9 +31,12 @@ class Api:
         except (OSError, ValueError):
             return None
 
-    def apply(self, path: str, document: Document) -> None:
-        """Server-side apply. Raises ClusterError when the API refuses or does not answer."""
-        path = f"{path}/{document['metadata']['name']}?fieldManager=home&force=true"
+    def apply(self, path: str, document: Document, part: str = "") -> None:
+        """Server-side apply, of the object or of a `part` of it, as `/status`.
+
+        Raises ClusterError when the API refuses or does not answer.
+        """
+        path = f"{path}/{document['metadata']['name']}{part}?fieldManager=home&force=true"
         try:
             self._request("PATCH", path, json.dumps(document).encode())
         except urllib.error.HTTPError as error:

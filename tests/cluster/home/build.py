@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.home.errors import ClusterError
+from tests.cluster.home.layout import CACHE
 
-MODULES = Path(__file__).resolve().parents[1] / "go"
+_MODULES = Path(__file__).resolve().parents[1] / "go"
 KUBERNETES = "1.34.4"
 
 _VERSION = "k8s.io/component-base/version"
@@ -38,7 +39,20 @@ class Program:
 
     name: str
     package: str
-    module: Path = MODULES
+    module: Path = _MODULES / "kubernetes"
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept: named after everything that its module pins."""
+        digest = hashlib.sha256(_LINKER.encode())
+        pinned = (self.module / "go.mod", self.module / "go.sum")
+        for path in (*pinned, *sorted(self.module.rglob("*.go"))):
+            digest.update(path.read_bytes())
+        return CACHE / f"bin-{self.module.name}-{digest.hexdigest()[:16]}"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
 
 
 PROGRAMS = (
@@ -56,23 +70,15 @@ PROGRAMS = (
     Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
     Program("pause", "./pause"),
 )
-KWOK = Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", MODULES / "kwok")
+KWOK = Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", _MODULES / "kwok")
 
 
-def binaries(cache: Path) -> Path:
-    """The folder of the programs that the committed modules describe."""
-    digest = hashlib.sha256(_LINKER.encode())
-    for path in sorted((*MODULES.rglob("go.sum"), *MODULES.rglob("*.go"))):
-        digest.update(path.read_bytes())
-    return cache / f"bin-{digest.hexdigest()[:16]}"
-
-
-def build(programs: tuple[Program, ...], folder: Path, report: Callable[[str], None]) -> None:
-    """Build what `folder` does not hold yet, one line of progress per program.
+def build(programs: tuple[Program, ...], report: Callable[[str], None]) -> None:
+    """Build what is not there yet, one line of progress per program.
 
     Raises ClusterError when Go is missing or a program does not build.
     """
-    missing = [program for program in programs if not (folder / program.name).exists()]
+    missing = [program for program in programs if not program.path.exists()]
     if not missing:
         return
     go = shutil.which("go")
@@ -81,21 +87,28 @@ def build(programs: tuple[Program, ...], folder: Path, report: Callable[[str], N
             "build: wanted Go 1.24.4 or later on PATH to build Kubernetes, found none; "
             "install it, or give a cluster of your own with KUBECONFIG"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     for number, program in enumerate(missing, 1):
         report(f"build {number}/{len(missing)} {program.name} ...")
         start = time.monotonic()
-        _build(go, program, folder)
-        size = (folder / program.name).stat().st_size / 1e6
+        _build(go, program)
+        size = program.path.stat().st_size / 1e6
         report(
             f"build {number}/{len(missing)} {program.name}: "
             f"{time.monotonic() - start:.0f} s, {size:.0f} MB"
         )
+        _remove_outdated(program)
 
 
-def _build(go: str, program: Program, folder: Path) -> None:
+def _remove_outdated(program: Program) -> None:
+    for folder in CACHE.glob(f"bin-{program.module.name}-*"):
+        if folder != program.folder:
+            shutil.rmtree(folder)
+
+
+def _build(go: str, program: Program) -> None:
+    program.folder.mkdir(parents=True, exist_ok=True)
     # Takes its name only when complete: a killed build leaves nothing that looks finished.
-    partial = folder / f".{program.name}.partial"
+    partial = program.path.with_name(f".{program.name}.partial")
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", _LINKER]
     try:
         result = subprocess.run(
@@ -113,4 +126,4 @@ def _build(go: str, program: Program, folder: Path) -> None:
     if result.returncode != 0:
         tail = "\n".join(result.stderr.splitlines()[-12:])
         raise ClusterError(f"build: {program.name} does not build:\n{tail}")
-    partial.rename(folder / program.name)
+    partial.rename(program.path)

@@ -17,13 +17,15 @@ from tests.cluster.home import cgroups
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.errors import ClusterError
 from tests.cluster.home.layout import API_ADDRESS, NodePlace
+from tests.cluster.home.mounts import unmount_below
 
 PAUSE_IMAGE = "localhost/pause:1"
 REGISTRY = f"{API_ADDRESS}:5000"
 
 _PLUGIN_FOLDER = "/usr/lib/cni"
-# Where libcni keeps the results of its plugins; containerd gives no setting for it.
-_CNI_CACHE = Path("/var/lib/cni")
+_CRI = "io.containerd.grpc.v1.cri"
+# Where libcni keeps the results of its plugins; containerd has no setting for it.
+_CNI_RESULTS = Path("/var/lib/cni/results")
 _SHIM = "containerd-shim-runc-v2"
 _KILL = (StopStep(signal.SIGKILL, 5.0),)
 _CALL_TIMEOUT_S = 120.0
@@ -45,7 +47,7 @@ disabled_plugins = [
   sandbox_image = "{pause}"
   # Without it every pod dies where root may not lower oom_score_adj.
   restrict_oom_score_adj = true
-  # Not in /run/netns: all that is mounted for pods is in the folder of the node.
+  # In the folder of the node, not in /run/netns.
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
@@ -85,8 +87,19 @@ class Containerd:
             namespace=node.namespace,
         )
 
+    @property
+    def root(self) -> Path:
+        """Images and all else that outlives a restart; removed as a whole or not at all."""
+        return self._folder / "root"
+
+    @property
+    def _knows_containers(self) -> Path:
+        """There from a start until what has been started is forgotten in good order."""
+        return self.root / "knows-containers"
+
     def up(self) -> None:
         """Start it. Raises StackError."""
+        cgroups.create(self._node.cgroup)
         for name in ("cni", "registries/_default"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         configuration = _CONFIGURATION.format(
@@ -100,6 +113,8 @@ class Containerd:
         write_private(self._folder / "registries/_default/hosts.toml", _REGISTRIES)
         network = json.dumps(self._pod_network(), indent=2)
         write_private(self._folder / "cni" / "10-bridge.conflist", network)
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        self._knows_containers.touch()
         self.daemon.up()
 
     def import_image(self, archive: Path) -> None:
@@ -111,21 +126,21 @@ class Containerd:
 
         Also right after a kill of containerd, with images that have to be imported again.
         """
+        elsewhere = [*self._shim_sockets(), *self._network_results()]
         cgroups.kill_processes(self._node.cgroup)
-        forgotten = keep_images and self._forget_containers()
+        if self.daemon.process() is not None and keep_images:
+            self._forget_containers()
         for shim in found_in(self._folder.resolve(), {_SHIM}):
             shim.stop(_KILL)
         self.daemon.down()
         cgroups.remove(self._node.cgroup)
-        self._remove_shim_sockets()
         unmount_below(self._folder)
-        shutil.rmtree(self._folder / "state", ignore_errors=True)
-        shutil.rmtree(self._folder / "addresses", ignore_errors=True)
-        for name in ("results", "cache"):
-            for path in (_CNI_CACHE / name).glob(f"{self._network_name}-*"):
-                path.unlink()
-        if not forgotten:
-            shutil.rmtree(self._folder / "root", ignore_errors=True)
+        for path in elsewhere:
+            path.unlink(missing_ok=True)
+        for name in ("state", "addresses", f"root/{_CRI}"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        if self._knows_containers.exists() or not keep_images:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     @property
     def _network_name(self) -> str:
@@ -137,24 +152,26 @@ class Containerd:
         except subprocess.TimeoutExpired:
             return False
 
-    def _forget_containers(self) -> bool:
-        """Forget the ended containers, so that the next start finds none; False if it cannot."""
-        if self.daemon.process() is None:
-            return False
+    def _forget_containers(self) -> None:
+        """Forget the ended containers, so that the next start finds none."""
         try:
             for kind, removal in (("tasks", ("delete", "--force")), ("containers", ("delete",))):
                 names = self._must(kind, "list", "--quiet").split()
                 if names:
                     self._must(kind, *removal, *names)
         except (ClusterError, subprocess.TimeoutExpired):
-            return False
-        return True
+            return  # it does not answer; what it knows is then removed with the images
+        self._knows_containers.unlink(missing_ok=True)
 
-    def _remove_shim_sockets(self) -> None:
-        """A killed shim leaves its socket in /run/containerd, and the name of it in its folder."""
-        for path in (self._folder / "state").glob("*/*/*/address"):
-            socket = path.read_text().removeprefix("unix://")
-            Path(socket).unlink(missing_ok=True)
+    def _shim_sockets(self) -> list[Path]:
+        """What a killed shim leaves in /run/containerd; its folder says the name."""
+        addresses = (self._folder / "state").glob("io.containerd.runtime.v2.task/*/*/address")
+        return [Path(path.read_text().removeprefix("unix://")) for path in addresses]
+
+    def _network_results(self) -> list[Path]:
+        """What libcni keeps of pods that were not taken down one by one."""
+        pods = (self.root / _CRI / "sandboxes").glob("*")
+        return [path for pod in pods for path in _CNI_RESULTS.glob(f"*-{pod.name}-*")]
 
     def _pod_network(self) -> dict[str, object]:
         bridge = {
@@ -191,22 +208,3 @@ class Containerd:
         return subprocess.run(
             [*command, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
         )
-
-
-def unmount_below(folder: Path) -> None:
-    """Unmount everything in `folder`, the inner before the outer. Raises ClusterError."""
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    points = [line.split()[1].encode().decode("unicode_escape") for line in lines]
-    for point in reversed([point for point in points if Path(point).is_relative_to(folder)]):
-        for options in ((), ("--lazy",)):
-            result = subprocess.run(
-                ["umount", *options, point],
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-            if result.returncode == 0:
-                break
-        else:
-            raise ClusterError(f"umount {point}: {result.stderr.strip()}")

@@ -34,7 +34,10 @@ class Daemon(Server):
         *,
         namespace: str,
     ) -> None:
-        """`home` holds the program's folder and log; `arguments` become flags when it starts."""
+        """`home` holds the program's folder and log; `arguments` become flags when it starts.
+
+        It runs in the network namespace `namespace`.
+        """
         self.name = program.name
         self.programs = frozenset({program.name})
         self._program = program

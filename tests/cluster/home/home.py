@@ -9,20 +9,20 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from demo.stack.file_lock import exclusive
 from tests.cluster.home import addons, network, sysctls
 from tests.cluster.home.api import Api
-from tests.cluster.home.build import PROGRAMS, binaries, build
+from tests.cluster.home.build import PROGRAMS, build
 from tests.cluster.home.certificates import Certificates
-from tests.cluster.home.containerd import unmount_below
 from tests.cluster.home.control_plane import ControlPlane
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.errors import ClusterError
 from tests.cluster.home.images import node_archives
-from tests.cluster.home.layout import Layout
+from tests.cluster.home.kwok import FakeNodes
+from tests.cluster.home.layout import CACHE, Layout
 from tests.cluster.home.node import Node
 
 Report = Callable[[str], None]
@@ -38,7 +38,8 @@ _NEEDED = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 # A first `up` builds Kubernetes, and whoever comes second waits for it.
-_LOCK_TIMEOUT_S = 3600.0
+_BUILD_TIMEOUT_S = 3600.0
+_START_TIMEOUT_S = 300.0
 _READY_TIMEOUT_S = 90.0
 _POLL_S = 0.1
 
@@ -62,7 +63,7 @@ class Home:
     def __init__(self, layout: Layout | None = None, report: Report = _ignore) -> None:
         """`report` receives one line of progress at a time."""
         self.layout = layout or Layout()
-        self.binaries = binaries(self.layout.cache)
+        self.binaries = PROGRAMS[0].folder
         self.certificates = Certificates(self.layout)
         self.api = Api(self.certificates)
         self.control_plane = ControlPlane(self.layout, self.binaries, self.certificates)
@@ -72,12 +73,14 @@ class Home:
         self._ending = self.layout.run / "ending"
 
     def build(self) -> None:
-        """Make the programs and images that are not there yet. Raises ClusterError."""
-        build(PROGRAMS, self.binaries, self._report)
-        node_archives(self.binaries)
+        """Make the programs and images that are not there yet. Raises StackError, ImageError."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with exclusive(CACHE / "build.lock", _BUILD_TIMEOUT_S):
+            build(PROGRAMS, self._report)
+            node_archives(self.binaries)
 
     def is_up(self) -> bool:
-        """Whether every program runs; needs to be inside the namespace to see more."""
+        """Whether every program runs; what they answer can only be asked inside the namespace."""
         return network.exists(self.layout.name) and all(
             daemon.process() is not None for daemon in self.daemons()
         )
@@ -87,9 +90,8 @@ class Home:
 
         Raises ClusterError.
         """
-        _require_programs()
+        self.build()
         with self._lock():
-            self.build()
             if self._ending.exists() or not network.exists(self.layout.name):
                 self._stop(keep_images=True)
             network.create(self.layout)
@@ -132,6 +134,24 @@ class Home:
         """Ask every program now; changes nothing. Has to run inside the namespace."""
         return [_status(daemon) for daemon in self.daemons()]
 
+    def add_node(self, number: int) -> Node:
+        """Start another real node, 2 or more, and return it when it is Ready. Raises StackError."""
+        node = self.node(number)
+        with self._lock():
+            network.attach(node.place)
+            node.start_containers(node_archives(self.binaries))
+            self._step(f"{node.name} joined", node.join)
+        return node
+
+    def remove_node(self, node: Node) -> None:
+        """Stop an added node and forget it. Raises StackError."""
+        with self._lock():
+            self.api.delete(f"/api/v1/nodes/{node.name}")
+            node.down(keep_images=False)
+
+    def fake_nodes(self) -> FakeNodes:
+        return FakeNodes(self.layout, self.certificates)
+
     def node(self, number: int) -> Node:
         return Node(self.layout.node(number), self.binaries, self.certificates)
 
@@ -172,13 +192,15 @@ class Home:
         if not self.layout.run.is_dir():
             return
         self._ending.touch()
+        self.fake_nodes().daemon().down()
         self.metrics_server().down()
         for node in reversed(self.nodes()):
             self._step(f"{node.name} stopped", lambda node=node: node.down(keep_images=keep_images))
         for daemon in reversed(self.control_plane.in_order()):
             self._step(f"{daemon.name} stopped", daemon.down)
-        unmount_below(self.layout.run)
         shutil.rmtree(self.layout.run / "etcd", ignore_errors=True)
+        with suppress(FileNotFoundError):
+            self.layout.short_folder.rmdir()
         network.delete(self.layout.name)
         sysctls.restore(self._sysctls)
         self._ending.unlink()
@@ -186,20 +208,24 @@ class Home:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         self.layout.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with exclusive(self.layout.run / "lock", _LOCK_TIMEOUT_S):
+        with exclusive(self.layout.run / "lock", _START_TIMEOUT_S):
             yield
 
 
-def _require_programs() -> None:
+def missing_need() -> str | None:
+    """Why no cluster can be started on this machine; None when one can."""
     if os.geteuid() != 0:
-        raise ClusterError("up: needs root (network namespaces, mounts, cgroups)")
+        return "a cluster of our own needs root (network namespaces, mounts, cgroups)"
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    missing = sorted({_NEEDED[name] for name in _NEEDED if not shutil.which(name, path=path)})
-    if missing:
-        raise ClusterError(
-            f"up: wanted programs of {', '.join(missing)}, which are not installed; "
-            "scripts/cluster-packages.sh installs them"
+    packages = sorted({_NEEDED[name] for name in _NEEDED if not shutil.which(name, path=path)})
+    if packages:
+        return (
+            f"a cluster of our own needs the Debian packages {', '.join(packages)}; "
+            "scripts/install-cluster.sh installs them"
         )
+    if shutil.which("go") is None and not all(program.path.exists() for program in PROGRAMS):
+        return "a cluster of our own needs Go 1.24.4 or later on PATH, which builds Kubernetes"
+    return None
 
 
 def _status(daemon: Daemon) -> Status:

@@ -22,8 +22,9 @@ def node_archives(binaries: Path) -> list[Path]:
     return [_pause_archive(binaries), archives()["releases"]]
 
 
-def import_images(containerd: Containerd, archives: Sequence[Path], record: Path) -> None:
-    """Give a node the archives it has not got, as far as `record` knows. Raises ClusterError."""
+def import_images(containerd: Containerd, archives: Sequence[Path]) -> None:
+    """Give a node the archives that it has not got. Raises ClusterError."""
+    record = containerd.root / "archives.json"
     wanted = {str(path): path.stat().st_mtime_ns for path in archives}
     try:
         known = json.loads(record.read_text())

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a cluster lives: names, folders and addresses, all derived from the checkout."""
+"""Where a cluster lives: names, folders and addresses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+CACHE = CHECKOUT / ".cache" / "cluster"
 
 # Private addresses inside a network namespace without a way out: they meet nobody else's.
 SERVICES = ipaddress.ip_network("10.96.0.0/16")
@@ -23,24 +24,19 @@ DNS_SERVICE = str(SERVICES[10])
 
 @dataclass(frozen=True)
 class Layout:
-    """One cluster per checkout; two checkouts on one machine do not meet."""
+    """One cluster per folder `run`, which holds all that it writes; clusters do not meet."""
 
-    checkout: Path = CHECKOUT
+    run: Path = CACHE / "run"
 
     @property
     def name(self) -> str:
         """Names what the kernel keeps for all: network namespaces and cgroups."""
-        digest = hashlib.sha256(str(self.checkout).encode()).hexdigest()
+        digest = hashlib.sha256(str(self.run).encode()).hexdigest()
         return f"agent-cluster-{digest[:6]}"
 
     @property
-    def cache(self) -> Path:
-        return self.checkout / ".cache" / "cluster"
-
-    @property
-    def run(self) -> Path:
-        """Everything that a running cluster writes; `down --purge` removes it."""
-        return self.cache / "run"
+    def short_folder(self) -> Path:
+        return Path("/var/lib") / self.name
 
     @property
     def certificates(self) -> Path:
@@ -86,5 +82,17 @@ class NodePlace:
         return f"{self.layout.name}-{self.name}"
 
     @property
+    def short_folder(self) -> Path:
+        """For sockets, whose paths have to fit into 107 bytes, and for the kubelet that makes some.
+
+        Outside the checkout, as its own path may be long; gone when the node is down.
+        """
+        return self.layout.short_folder / self.name
+
+    @property
+    def kubelet_root(self) -> Path:
+        return self.short_folder / "kubelet"
+
+    @property
     def containerd_socket(self) -> Path:
-        return self.folder / "containerd.sock"
+        return self.short_folder / "containerd.sock"

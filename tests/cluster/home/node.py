@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from demo.stack.private_files import write_private
-from tests.cluster.home import cgroups, network
+from tests.cluster.home import network
 from tests.cluster.home.api import Api
 from tests.cluster.home.certificates import Certificates
-from tests.cluster.home.containerd import Containerd, unmount_below
+from tests.cluster.home.containerd import Containerd
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.images import import_images
 from tests.cluster.home.layout import DNS_SERVICE, PODS, NodePlace
+from tests.cluster.home.mounts import unmount_below
 
 _KUBELET_HEALTH, _PROXY_HEALTH = 10248, 10256
-# Kept only while something runs: pods' folders, leases, plugin state.
-_PASSING = ("kubelet", "kube-proxy")
 
 
 class Node:
@@ -37,9 +36,8 @@ class Node:
 
     def start_containers(self, archives: Sequence[Path]) -> None:
         """containerd with the images of these archives; needs nothing of the control plane."""
-        cgroups.create(self.place.cgroup)
         self.containerd.up()
-        import_images(self.containerd, archives, self.place.folder / "images.json")
+        import_images(self.containerd, archives)
 
     def join(self) -> None:
         """kubelet and kube-proxy; returns when the node is Ready. Raises StackError."""
@@ -60,9 +58,13 @@ class Node:
         self.kubelet().down()
         self.kube_proxy().down()
         self.containerd.down(keep_images=keep_images)
-        unmount_below(self.place.folder)
-        for name in _PASSING:
-            shutil.rmtree(self.place.folder / name, ignore_errors=True)
+        unmount_below(self.place.short_folder)
+        for folder in (
+            self.place.short_folder,
+            self.place.folder / "kubelet",
+            self.place.folder / "kube-proxy",
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
         if self.place.namespace != self.place.layout.name:
             network.delete(self.place.namespace)
         if not keep_images:
@@ -83,8 +85,8 @@ class Node:
         return {
             "config": folder / "config.json",
             "kubeconfig": self._certificates.node_kubeconfig(self.place),
-            "root-dir": folder / "root",
-            "cert-dir": folder / "root" / "pki",
+            "root-dir": self.place.kubelet_root,
+            "cert-dir": self.place.kubelet_root / "pki",
             "hostname-override": self.name,
             "node-ip": self.place.address,
         }

@@ -85,6 +85,9 @@ class ImageStore:
     def releases(self) -> Sequence[ImageRelease]:
         return self._records.releases()
 
+    def named(self, to: str) -> ImageRelease | None:
+        return next((each for each in self._records.releases() if each.id == to), None)
+
     def in_use(self) -> set[str]:
         ours = self._replicas.ours().values()
         return {specification_of(each.labels).release for each in ours}
@@ -161,7 +164,7 @@ class ImageStore:
         digest = image.digest_in(reference.repository)
         self._records.add(ImageRelease(str(reference), digest, at, image_id=image.id))
 
-    def switch(self, release_id: str) -> None:
+    def switch(self, release_id: str, template: str = "") -> None:
         self._records.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:

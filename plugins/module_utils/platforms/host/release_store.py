@@ -53,8 +53,23 @@ class FolderReleaseStore:
     def current(self) -> InstalledRelease | None:
         return self._releases.current()
 
+    def required(self, release_id: str) -> InstalledRelease:
+        """The current release, which must be this one; raises `precondition`."""
+        current = self.current()
+        if current is None or current.id != release_id:
+            raise OperationError(
+                Reason.PRECONDITION,
+                f"start release {release_id}",
+                f"the current release is {current.id if current else 'none'}",
+                "Deploy it first, with agent_release",
+            )
+        return current
+
     def releases(self) -> Sequence[InstalledRelease]:
         return self._releases.records()
+
+    def named(self, to: str) -> Release | None:
+        return next((each for each in self.releases() if each.id == to), None)
 
     def in_use(self) -> set[str]:
         return self._releases.in_use()
@@ -90,7 +105,7 @@ class FolderReleaseStore:
                 preparation = prepare(params, source, self._layout)
                 yield _FolderInstallation(preparation, self._layout, self._releases)
 
-    def switch(self, release_id: str) -> None:
+    def switch(self, release_id: str, template: str = "") -> None:
         self._releases.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-module cluster
+module kubernetes
 
 go 1.24.4
 

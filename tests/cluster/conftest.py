@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster, once per run; a namespace per test module; servers that pods can reach."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from demo.stack import Addresses, Stack
+from tests.cluster.home import cgroups
+from tests.cluster.home.layout import API_ADDRESS
+from tests.cluster.reached import Cluster, NoCluster, reached_cluster
+
+
+def _missing(reason: str) -> None:
+    """A need that is missing: a failure where all of them are promised, else a reason to skip."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    try:
+        return reached_cluster()
+    except NoCluster as missing:
+        _missing(str(missing))
+        raise
+
+
+@pytest.fixture(scope="session")
+def own_cluster(cluster: Cluster) -> Cluster:
+    """The cluster, for tests that break it or that change its nodes."""
+    if not cluster.may_be_broken:
+        _missing("this cluster is not ours to break")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def measured_cluster(cluster: Cluster) -> Cluster:
+    """The cluster, for tests that need what its pods use."""
+    path = "/apis/metrics.k8s.io/v1beta1/nodes"
+    if cluster.kubectl("get", "--raw", path, check=False).returncode != 0:
+        _missing("this cluster serves no metrics")
+    elsewhere = cgroups.unmounted() if cluster.home else []
+    if elsewhere:
+        _missing(
+            f"cgroups are mounted in a container only ({', '.join(elsewhere)}), and with them no "
+            "container can be measured; end the container with a systemd that runs on this machine"
+        )
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test module's own, gone with everything in it afterwards."""
+    words = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    name = f"{words}-{secrets.token_hex(3)}"
+    cluster.kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        # Pods first, and soon: a namespace that still finds some looks again only 16 s later.
+        words = ("delete", "deployment,statefulset,pod", "--all", f"--namespace={name}")
+        cluster.kubectl(*words, "--grace-period=1", "--timeout=60s")
+        cluster.kubectl("delete", "namespace", name, "--timeout=90s")
+
+
+@pytest.fixture(scope="session")
+def pod_stack(own_cluster: Cluster, tmp_path_factory) -> Iterator[Addresses]:
+    """The addresses of real PostgreSQL and Redis servers, under which pods reach them as well."""
+    stack = Stack(tmp_path_factory.mktemp("stack"), host=API_ADDRESS)
+    try:
+        yield stack.up(only=["postgres", "redis"])
+    finally:
+        stack.down(purge=True)

@@ -135,8 +135,15 @@ class DockerPlatform(OperatedPlatform):
         wait_until(lambda: not is_running(pid) and name not in self.pids())
 
     def close(self) -> None:
-        self.engine.remove_containers()
+        remove_agents(self.engine)
         self._reservation.close()
+
+
+def remove_agents(engine: Engine) -> None:
+    """Remove the containers of agents, also those whose image lost its name."""
+    for each in engine.client().containers.list(all=True, ignore_removed=True):
+        if each.name.startswith("cost-agent-"):
+            each.remove(force=True, v=True)
 
 
 def _tar(files: dict[str, str]) -> io.BytesIO:

@@ -13,6 +13,7 @@ from demo.stack import Addresses
 from tests.component.agent_site import PLANTED_SECRET
 from tests.component.playbook_run import Run, run_playbook
 from tests.component.process_platform import reserve_ports
+from tests.platforms.docker_platform import remove_agents
 from tests.platforms.home import Engine
 
 # What haproxy needs to see that a replica is not ready, with its checks each 0.2 s, and to spare.
@@ -28,13 +29,13 @@ class DockerSite:
         """`more` are further variables of its one host."""
         self.folder = folder
         self.engine = engine
-        engine.remove_containers()  # of a run that was killed
+        remove_agents(engine)  # of a run that was killed
         self.port, self._reservation = reserve_ports(5)
         self.inventory = folder / "inventory.yml"
         self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
 
     def close(self) -> None:
-        self.engine.remove_containers()
+        remove_agents(self.engine)
         self._reservation.close()
 
     def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.component.process_platform import as_ordinary_user, wait_until
-from tests.platforms.docker_platform import REPOSITORY, DockerPlatform
+from tests.platforms.docker_platform import REPOSITORY, DockerPlatform, remove_agents
 
 FOLLOWS_SIGTERM_LATE = {"drains_for_s": 1.0}
 pytestmark = [
@@ -25,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def platform(docker_engine, agent_images, tmp_path):
-    docker_engine.remove_containers()  # of a run that was killed
+    remove_agents(docker_engine)  # of a run that was killed
     running = DockerPlatform(tmp_path, docker_engine)
     # As an operator has it, who did not choose one.
     running.docker["restart_policy"] = "unless-stopped"
@@ -245,6 +248,49 @@ def test_an_image_that_was_deleted_is_missed_before_a_replica_is(platform):
     assert platform.containers() == {}
 
 
+# --- migrations -------------------------------------------------------------------------------
+
+
+def migrate(platform, command, **arguments):
+    arguments = {"environment_secrets": {"API_TOKEN": "s3cr3t-words"}, **arguments}
+    return platform.agent_release("1.4.2", migration=command, **arguments)
+
+
+def python(code):
+    return ["python3", "-c", code]
+
+
+def test_a_migration_runs_in_the_new_image_before_a_replica_is_touched(started):
+    started.build("1.4.2")
+    code = "import os; assert os.environ['RELEASE_ID'].endswith('1.4.2'), os.environ"
+    outcome = succeeded(migrate(started, python(code)))
+    assert any("Ran the migration" in action for action in outcome["actions"])
+    assert not [each for each in started.engine.containers() if "migration" in each.name]
+
+
+def test_a_migration_that_fails_leaves_the_release_and_tells_why_without_secrets(started):
+    started.build("1.4.2")
+    code = "import os; raise SystemExit('no table costs for ' + os.environ['API_TOKEN'])"
+    outcome = migrate(started, python(code))
+    assert outcome["reason"] == "failed_state"
+    assert "exit code 1" in outcome["msg"]
+    assert outcome["log_tail"] == ["no table costs for ********"]
+    assert started.info()["state"]["release"] == started.release("1.4.1")
+    assert not [each for each in started.engine.containers() if "migration" in each.name]
+
+
+def test_a_migration_that_cannot_be_run_names_the_program(started):
+    started.build("1.4.2")
+    assert migrate(started, ["alembic", "upgrade"])["reason"] == "missing_program"
+
+
+def test_a_migration_that_takes_too_long_is_ended(started):
+    started.build("1.4.2")
+    outcome = migrate(started, python("import time; time.sleep(60)"), timeout_s=3)
+    assert outcome["reason"] == "timeout"
+    assert not [each for each in started.engine.containers() if "migration" in each.name]
+
+
 # --- the engine -------------------------------------------------------------------------------
 
 
@@ -259,29 +305,22 @@ def test_an_engine_that_is_not_there_is_unreachable(platform):
 
 def test_a_user_who_may_not_use_the_engine_is_told_how(platform, tmp_path):
     gate = socket.socket(socket.AF_UNIX)
-    path = tmp_path / "docker.sock"
+    path = Path(tempfile.mkdtemp()) / "docker.sock"
+    path.parent.chmod(0o755)
     gate.bind(str(path))
     path.chmod(0o600)
     gate.listen()
 
     def ask():
-        return platform.info(docker={"docker_host": f"unix://{path}"})
+        return platform.info(home="/nowhere/agent", docker={"docker_host": f"unix://{path}"})
 
     try:
-        outcome = as_another_user(ask)
+        outcome = as_ordinary_user(tmp_path, ask)
     finally:
         gate.close()
+        shutil.rmtree(path.parent)
     assert outcome["reason"] == "auth"
     assert "group docker" in outcome["msg"]
-
-
-def as_another_user(function):
-    """In a process of a user who owns none of the files."""
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        return as_ordinary_user(Path(folder), function)
 
 
 def test_an_engine_that_restarts_midway_delays_a_restart_and_does_not_break_it(started, own_engine):

@@ -53,7 +53,7 @@ def test_an_unknown_namespace_is_said_to_be_unknown(platform):
 def test_a_namespace_without_rights_names_user_verb_and_resource(platform):
     outcome = platform.info(kubernetes={"namespace": "kube-public"})
     assert outcome["reason"] == "auth"
-    for word in (ACCOUNT, 'cannot get resource "deployments"', "kube-public"):
+    for word in (ACCOUNT, 'cannot get resource "configmaps"', "kube-public"):
         assert word in outcome["msg"]
 
 

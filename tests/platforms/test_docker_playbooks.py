@@ -61,9 +61,9 @@ def test_no_request_is_lost_while_everything_is_replaced(site, start_proxy):
         succeeded(site.play("restart"))
         succeeded(site.play("deploy", release=SECOND))
         succeeded(site.play("rollback", rollback_to=FIRST))
-        succeeded(site.play("start", replicas=5))
+        succeeded(site.play("scale", replicas=5))
         proxy.wait_for_up(5)
-        succeeded(site.play("start", replicas=3))
+        succeeded(site.play("scale", replicas=3))
         load.wait_for(max(0, 5000 - load.answered), limit_s=100)
     assert load.report.failed == 0, load.report
     assert load.report.sent >= 5000, load.report

@@ -18,6 +18,13 @@ from tests.platforms.home import Engine
 
 # What haproxy needs to see that a replica is not ready, with its checks each 0.2 s, and to spare.
 DRAIN_S = 2
+SLOW = {
+    "api_ms": 9000,
+    "database_ms": 9000,
+    "cache_ms": 9000,
+    "memory_percent": 80,
+    "cpu_percent": 100,
+}
 
 
 class DockerSite:
@@ -45,13 +52,20 @@ class DockerSite:
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
             "cost_agent_platform": "docker",
-            "cost_agent_docker": {"docker_host": self.engine.url, "read_only": True},
+            "cost_agent_docker": {
+                "docker_host": self.engine.url,
+                "read_only": True,
+            },
             "cost_agent_home": f"{self.folder}/home",
             "cost_agent_state_store": f"file://{self.folder}/state",
             "cost_agent_replicas": 3,
             "cost_agent_host": "127.0.0.1",
             "cost_agent_port": self.port,
             "cost_agent_memory_limit_mb": 300,
+            # What is slow here is the machine, which builds and tests other things too.
+            "cost_agent_health_thresholds": SLOW,
+            "cost_agent_timeout_s": 300,
+            "cost_agent_deploy_soak_s": 1,
             "cost_agent_environment": {
                 "PGHOST": database["host"],
                 "PGPORT": database["port"],

@@ -96,7 +96,9 @@ class ComposeDriver(DockerDriver):
 
     def preflight(self, count: int, disk_mb: int, source: Path | None) -> list[Check]:
         """Ports and networks are the compose file's, which the program checks itself."""
-        found = [each for each in super().preflight(count, disk_mb, source) if each.name == "engine"]
+        found = [
+            each for each in super().preflight(count, disk_mb, source) if each.name == "engine"
+        ]
         version = self._program.require()
         found.append(Check("ports", True, f"docker compose {version}"))
         if source is not None:

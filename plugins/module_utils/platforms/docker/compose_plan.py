@@ -80,9 +80,7 @@ class ComposePlan:
 
     def expected(self) -> dict[str, Any]:
         gone = [*self._replaced, *self._surplus]
-        kept = Counter(
-            f"ready {r.release}" for r in self.seen if r.is_alive and r not in gone
-        )
+        kept = Counter(f"ready {r.release}" for r in self.seen if r.is_alive and r not in gone)
         new = len(self._replaced) + self._missing
         return dict(kept + Counter({f"ready {self._release}": new}))
 

@@ -34,9 +34,7 @@ class ServiceOwnership(Ownership):
 class ComposeReplicas(Replicas):
     """Their names are compose's own: `shop-cost-agent-1`."""
 
-    def __init__(
-        self, agent: Agent, engine: Engine, container_port: int, compose: Compose
-    ) -> None:
+    def __init__(self, agent: Agent, engine: Engine, container_port: int, compose: Compose) -> None:
         super().__init__(agent, engine, container_port)
         self._compose = compose
 

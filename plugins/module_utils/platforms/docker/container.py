@@ -42,6 +42,7 @@ class Container:
     environment: Mapping[str, str]
     host_port: int | None
     host_address: str
+    network_address: str
     cpu_limit_cores: float | None
 
     @property
@@ -86,6 +87,7 @@ def parse_container(seen: Mapping[str, Any], container_port: int | None = None) 
         environment=_variables(config.get("Env") or []),
         host_port=port,
         host_address=address,
+        network_address=_network_address(seen.get("NetworkSettings") or {}),
         cpu_limit_cores=nano_cpus / 1e9 if nano_cpus else None,
     )
 
@@ -140,6 +142,12 @@ def _published(
                 if port:
                     return binding.get("HostIp") or "0.0.0.0", port
     return "0.0.0.0", None
+
+
+def _network_address(settings: Mapping[str, Any]) -> str:
+    """Its address in the first of its networks, where the engine's own machine reaches it."""
+    networks = (settings.get("Networks") or {}).values()
+    return next((each["IPAddress"] for each in networks if each.get("IPAddress")), "")
 
 
 def _variables(lines: list[str]) -> dict[str, str]:

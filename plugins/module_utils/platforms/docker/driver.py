@@ -46,10 +46,14 @@ class DockerDriver:
         self._options = options
         self._clock = clock
         self._engine = Engine(options.connection, clock)
-        self._replicas = Replicas(agent, self._engine, options.container.container_port)
+        self._replicas = self._make_replicas()
         self.release_store = ImageStore(agent, options, self._engine, self._replicas)
         self._observer = Observer(agent, serving, options, self._engine, self._replicas, clock)
         self._environment: Environment | None = None
+
+    def _make_replicas(self) -> Replicas:
+        port = self._options.container.container_port
+        return Replicas(self._agent, self._engine, port)
 
     def names(self, count: int) -> list[str]:
         return self._replicas.names(count)
@@ -88,14 +92,7 @@ class DockerDriver:
 
     def _require_possible(self, names: Sequence[str]) -> None:
         """Raise `precondition` for options that mean nothing on this platform or engine."""
-        serving = self._required_serving()
-        if serving.app != DEFAULT_APP and not self._options.container.command:
-            raise OperationError(
-                Reason.PRECONDITION,
-                f"serve the app {serving.app}",
-                "on platform docker the image names its app in its own command",
-                "Leave app out, or give docker.command with it",
-            )
+        self._require_own_app()
         network = self._options.container.network
         if not network.startswith("container:") and not self._engine.has_network(network):
             raise OperationError(
@@ -112,6 +109,17 @@ class DockerDriver:
                 "; ".join(r.note for r in foreign),
                 "Remove or rename them, give the agent another name, "
                 "or name the state store that they were started with",
+            )
+
+    def _require_own_app(self) -> None:
+        """Raise `precondition` for an app that the image does not name itself."""
+        serving = self._required_serving()
+        if serving.app != DEFAULT_APP and not self._options.container.command:
+            raise OperationError(
+                Reason.PRECONDITION,
+                f"serve the app {serving.app}",
+                "on platform docker the image names its app in its own command",
+                "Leave app out, or give docker.command with it",
             )
 
     def _require_ports_of_replaced(self, starts: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from ..protocol import Replica, Specification, Usage
 from ..readiness import local_address, probe, url_of
 from .container import Container, ended_words, restarted_words, unready_words
 from .engine import Engine
-from .labels import AGENT, specification_of
+from .labels import AGENT, RELEASE, specification_of
 from .options import DockerOptions
 from .replicas import OBSERVERS, Replicas
 from .usage import usage_of
@@ -46,6 +46,8 @@ class Observer:
         self._engine = engine
         self._replicas = replicas
         self._clock = clock
+        # Of a compose project, the files say which ports are published.
+        self._compares_ports = serving is not None and options.compose is None
         self._lives: dict[str, _Life] = {}
 
     def created(self, name: str, container_id: str) -> None:
@@ -82,14 +84,13 @@ class Observer:
             name=name,
             url=self._url(name, container),
             status="stopped",
-            release=found.release,
+            release=found.release or container.image,
             started_at=container.started_at,
         )
         if not container.is_running:
             return replace(replica, note=ended_words(container))
-        answer = probe(
-            self._address(container), container.host_port or 0, self._ready_path(found), self._clock
-        )
+        address, port = self._reached_at(container)
+        answer = probe(address, port, self._ready_path(found), self._clock)
         waits_for = unready_words(container)
         is_ready = answer.is_ready and not waits_for
         if not is_ready and self._restarted(name, container):
@@ -118,14 +119,16 @@ class Observer:
     ) -> list[str]:
         if wanted is None:
             return []
+        if RELEASE not in container.labels:
+            return ["it was started without this collection"]
         differences = found.differences(self.completed(wanted))
-        if self._serving is not None and container.host_port != self.port(name):
+        if self._compares_ports and container.host_port != self.port(name):
             differences.append(f"port {container.host_port}, not {self.port(name)}")
         return differences
 
     def completed(self, specification: Specification) -> Specification:
         """With the options that containers alone have."""
-        if specification.options is None:
+        if specification.options is None or self._options.compose is not None:
             return specification
         container = self._options.container.started_with()
         return replace(specification, options={**specification.options, **container})
@@ -147,16 +150,22 @@ class Observer:
     # --- where they are reached ---------------------------------------------------------------
 
     def _url(self, name: str, container: Container | None) -> str:
-        if container is not None and container.host_port is not None:
-            return url_of(self._address(container), container.host_port)
+        if container is not None:
+            address, port = self._reached_at(container)
+            return url_of(address, port) if port else ""
         if self._serving is None:
             return ""
-        return url_of(self._reached_at(self._serving.host), self.port(name))
+        return url_of(self._machine_of(self._serving.host), self.port(name))
 
-    def _address(self, container: Container) -> str:
-        return self._reached_at(container.host_address)
+    def _reached_at(self, container: Container) -> tuple[str, int]:
+        """Its published port, else its own address, which is reached from the engine's machine."""
+        if container.host_port is not None:
+            return self._machine_of(container.host_address), container.host_port
+        if self._options.connection.machine is None and container.network_address:
+            return container.network_address, self._options.container.container_port
+        return "", 0
 
-    def _reached_at(self, published_on: str) -> str:
+    def _machine_of(self, published_on: str) -> str:
         """A port published on every address is asked at the engine's machine."""
         machine = self._options.connection.machine
         if machine is not None and published_on in ("", "0.0.0.0", "::"):

@@ -27,6 +27,26 @@ SLOW = {
 }
 
 
+def agent_environment(stack: Addresses) -> dict[str, Any]:
+    """What the agent needs to know of its servers, as options of the module agent."""
+    database, cache = stack["postgres"], stack["redis"]
+    cache_password = Path(str(cache["password_file"])).read_text().strip()
+    return {
+        "environment": {
+            "PGHOST": database["host"],
+            "PGPORT": database["port"],
+            "PGUSER": database["user"],
+            "PGDATABASE": database["database"],
+            "DRAIN_SECONDS": DRAIN_S,
+        },
+        "environment_secrets": {
+            "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
+            "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
+            "API_TOKEN": PLANTED_SECRET,
+        },
+    }
+
+
 class DockerSite:
     """One agent's inventory and home, in a folder of its own."""
 
@@ -46,8 +66,7 @@ class DockerSite:
         self._reservation.close()
 
     def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:
-        database, cache = stack["postgres"], stack["redis"]
-        cache_password = Path(str(cache["password_file"])).read_text().strip()
+        environment = agent_environment(stack)
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -66,18 +85,8 @@ class DockerSite:
             "cost_agent_health_thresholds": SLOW,
             "cost_agent_timeout_s": 300,
             "cost_agent_deploy_soak_s": 1,
-            "cost_agent_environment": {
-                "PGHOST": database["host"],
-                "PGPORT": database["port"],
-                "PGUSER": database["user"],
-                "PGDATABASE": database["database"],
-                "DRAIN_SECONDS": DRAIN_S,
-            },
-            "cost_agent_environment_secrets": {
-                "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
-                "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
-                "API_TOKEN": PLANTED_SECRET,
-            },
+            "cost_agent_environment": environment["environment"],
+            "cost_agent_environment_secrets": environment["environment_secrets"],
             **more,
         }
         return {"all": {"children": {"cost_agent": {"hosts": {"agent-under-test": variables}}}}}

@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 
 from tests.component.agent_site import PLANTED_SECRET
-from tests.load.open_load import OpenLoad
 from tests.platforms.docker_site import DockerSite
 
 FIRST, SECOND = "cost-agent:1.4.1", "cost-agent:1.4.2"
@@ -50,21 +49,3 @@ def test_deploy_restart_upgrade_rollback_stop_and_start(site):
     started = succeeded(site.play("start"))
     assert site.releases() == [FIRST] * 3
     assert PLANTED_SECRET not in started.output
-
-
-def test_no_request_is_lost_while_everything_is_replaced(site, start_proxy):
-    """At 120 a second through haproxy: restart, deploy, rollback, scale 3 -> 5 -> 3."""
-    succeeded(site.play("deploy", release=FIRST))
-    proxy = start_proxy([("127.0.0.1", port) for port in site.ports(5)])
-    proxy.wait_for_up(3)
-    with OpenLoad(f"{proxy.url}/api/v1/costs/summary", rate=120) as load:
-        succeeded(site.play("restart"))
-        succeeded(site.play("deploy", release=SECOND))
-        succeeded(site.play("rollback", rollback_to=FIRST))
-        succeeded(site.play("scale", replicas=5))
-        proxy.wait_for_up(5)
-        succeeded(site.play("scale", replicas=3))
-        load.wait_for(max(0, 5000 - load.answered), limit_s=100)
-    assert load.report.failed == 0, load.report
-    assert load.report.sent >= 5000, load.report
-    print(load.report)

@@ -343,7 +343,7 @@ def test_an_engine_that_restarts_midway_delays_a_restart_and_does_not_break_it(s
 # --- a controller that is killed --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after_s", [0.3, 0.8, 1.5, 2.5])
+@pytest.mark.parametrize("after_s", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("operation", ["start", "restart", "deploy", "scale", "stop"])
 def test_the_next_run_finishes_what_a_killed_one_began(platform, operation, after_s):
     platform.deploy("1.4.1", **FOLLOWS_SIGTERM_LATE)

@@ -174,11 +174,14 @@ class DockerDriver:
             raise self._not_started(replica, refused) from refused
 
     def _clear(self, replica: str) -> None:
-        """Remove what is left of a replica; never what is not ours, or runs."""
+        """Remove what is left of a replica; never what is not ours.
+
+        One that ends again and again may run at this moment, and is as lost as at the others.
+        """
         before = self._replicas.one(replica)
         if before is None:
             return
-        if not self._replicas.owner().owns(before.labels) or before.is_running:
+        if not self._replicas.owner().owns(before.labels):
             raise OperationError(
                 Reason.PRECONDITION,
                 f"start {replica}",

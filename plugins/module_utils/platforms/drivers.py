@@ -61,6 +61,10 @@ def open_migrator(agent: Agent) -> Migrator:
     """What runs a command of a release; raises `precondition` where the platform cannot."""
     if agent.platform in ("process", "systemd"):
         return HostMigrator(agent)
+    if agent.platform == "docker":
+        from .docker.open import docker_migrator
+
+        return docker_migrator(agent, SystemClock())
     raise OperationError(
         Reason.PRECONDITION,
         f"run a migration on platform {agent.platform}",

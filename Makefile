@@ -59,7 +59,7 @@ bench-backup: $(DEV) $(AWS) ## Measure backup and restore beside the guide's own
 
 # --- tests ------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-component test-versions test-cluster cluster lint
+.PHONY: test test-unit test-component test-platforms test-cluster cluster test-versions lint
 test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
 	@pytest --cov --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 	@scripts/lint.sh
@@ -69,6 +69,11 @@ test-unit: $(DEV) ## Unit tests only
 
 test-component: $(DEV) ## Component tests only, on the embedded stack
 	@pytest tests/component $(PYTEST_ARGS)
+
+test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
+	@scripts/install-platforms.sh || test "$${CI:-}" != true
+	@python -m tests.images || test "$${CI:-}" != true
+	@pytest tests/platforms --timeout 300 $(PYTEST_ARGS)
 
 test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version
 	@scripts/test-versions.sh

@@ -1,12 +1,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts, stops or restarts the agent."""
+"""Starts, stops, restarts or scales the agent."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: agent
-short_description: Start, stop or restart the agent
+short_description: Start, stop, restart or scale the agent
 version_added: 0.1.0
 description:
   - Brings the agent to a wanted state, whatever was there before. A run that was killed half way
@@ -22,8 +22,10 @@ options:
       - V(stopped) sends SIGTERM to all at once, and SIGKILL to those that outlive
         O(stop_grace_s). That it was on purpose, and the count, are remembered.
       - V(restarted) replaces every replica, one at a time, and starts a stopped agent.
+      - V(scaled) is V(started) with a count that must be given, for an agent that is started. One
+        that is stopped on purpose stays so, and the run fails.
     type: str
-    choices: [started, stopped, restarted]
+    choices: [started, stopped, restarted, scaled]
     default: started
   release:
     description:
@@ -93,6 +95,8 @@ attributes:
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
+  - optiinfra.cost_agent.docker
+  - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.platform.serving
 seealso:
   - module: optiinfra.cost_agent.agent_info
@@ -119,6 +123,11 @@ EXAMPLES = r"""
   optiinfra.cost_agent.agent:
     state: stopped
     stop_grace_s: 20
+
+- name: Run five replicas of an agent that is started
+  optiinfra.cost_agent.agent:
+    state: scaled
+    replicas: 5
 
 - name: Start as many replicas as before
   optiinfra.cost_agent.agent:

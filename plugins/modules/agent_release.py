@@ -73,13 +73,38 @@ options:
     description: How many releases stay installed.
     type: int
     default: 5
+  migration:
+    description:
+      - A command of the release, as a list of arguments, that is run once before the release
+        becomes current, for example to migrate the database. Replicas of the release before serve
+        meanwhile, so the database must suit both.
+      - Its program is looked for in the release's virtual environment first, and runs in the
+        release's folder with the environment of the replicas.
+      - When it fails, the run fails and the current release stays. A release that is current was
+        migrated before, so it is not migrated again.
+      - Refused on a platform that runs no command of a release.
+    type: list
+    elements: str
+  environment:
+    description:
+      - Environment variables for O(migration), as M(optiinfra.cost_agent.agent) will give them to
+        the replicas. They are not written here.
+      - Without it, those that the replicas have.
+    type: dict
+  environment_secrets:
+    description: Variables such as O(environment), whose values are never shown.
+    type: dict
   timeout_s:
-    description: Seconds that everything may take, waiting for another run on this agent included.
+    description:
+      - Seconds that everything may take, O(migration) and waiting for another run on this agent
+        included.
     type: float
     default: 600
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
+  - optiinfra.cost_agent.docker
+  - optiinfra.cost_agent.kubernetes
 seealso:
   - module: optiinfra.cost_agent.agent
   - module: optiinfra.cost_agent.agent_rollback
@@ -99,6 +124,13 @@ EXAMPLES = r"""
     source: /srv/releases/cost_agent-1.5.0-py3-none-any.whl
     app: cost_agent.main:app
     wheelhouse: /srv/wheels
+
+- name: Migrate the database before the release becomes current
+  optiinfra.cost_agent.agent_release:
+    release: 1.6.0
+    source: /srv/releases/cost-agent-1.6.0
+    migration: [alembic, upgrade, head]
+    timeout_s: 3600
 
 - name: Record that the current release is healthy
   optiinfra.cost_agent.agent_release:
@@ -148,8 +180,8 @@ reason:
   returned: failure
   type: str
 log_tail:
-  description: The last lines that a failed installer printed.
-  returned: when an installer failed
+  description: The last lines that a failed installer or migration printed, redacted.
+  returned: when an installer or a migration failed
   type: list
   elements: str
 """

@@ -25,7 +25,7 @@ description:
     C(application/health+json) are understood. Redirects are not followed.
   - Each target is given O(timeout_s), and all of them together at most one second more.
 extends_documentation_fragment:
-  - optiinfra.cost_agent.platform.cluster
+  - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.attributes
 options:
   agent:
@@ -243,6 +243,13 @@ options:
     description: Seconds to go on probing until O(require) is met.
     type: float
     default: 0.0
+  soak_s:
+    description:
+      - Seconds for which O(require), once it is met, must hold. The first look that does not meet
+        it is the failure.
+      - Does nothing without O(require).
+    type: float
+    default: 0.0
   state_store:
     description:
       - Where the samples are kept, C(file:///folder) or C(s3://bucket/prefix). Without it there is
@@ -279,6 +286,13 @@ EXAMPLES = r"""
     targets: "{{ agent_seen.state.targets }}"
     require: healthy
     wait_s: 60
+
+- name: Wait for the agent to be healthy, and see that it still is after half an hour
+  optiinfra.cost_agent.health_info:
+    targets: "{{ agent_seen.state.targets }}"
+    require: healthy
+    wait_s: 60
+    soak_s: 1800
 
 - name: Probe over TLS with a client certificate, and the servers behind the agent directly
   optiinfra.cost_agent.health_info:
@@ -378,7 +392,7 @@ duration:
 reason:
   description:
     - Why it failed. With O(require), V(failed_state) for a known fault, V(unreachable) for unknown,
-      and V(timeout) after O(wait_s).
+      and V(timeout) after O(wait_s). During O(soak_s) one of the first two.
   returned: failure
   type: str
 """

@@ -26,7 +26,7 @@ from tests.bench.backup_site import BackupSite  # noqa: E402
 from tests.bench.figures import Figure, at_least, at_most, machine, say, show  # noqa: E402
 from tests.bench.measurement import Cost, median  # noqa: E402
 from tests.bench.thousand_backups import count_deletes, fill_repository  # noqa: E402
-from tests.component.load import Load, http_sender  # noqa: E402
+from tests.load.continuous import Load, http_sender  # noqa: E402
 
 CACHE = ROOT / ".cache" / "bench"
 SCRATCH_MB, MEMORY_MB = 150, 250

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def _with_nodes(kubeconfig: Path, prefix: tuple[str, ...], home: Home | None) ->
 
 
 def _kubectl() -> str:
-    path = shutil.which("kubectl")
+    # The locked one beside this interpreter, before any other.
+    path = shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if path is None:
         raise NoCluster("wanted kubectl on PATH; `make venv` puts one into .venv")
     return path

@@ -68,7 +68,7 @@ def traces(home: Home) -> list[str]:
             continue
         if str(folder) in command and int(process.name) != os.getpid():
             found.append(f"{process.name} {command}")
-    return found + ([str(folder)] if folder.exists() else [])
+    return found + [str(each) for each in (folder, home.layout.short_folder) if each.exists()]
 
 
 def kubectl(home: Home, *words: str) -> subprocess.CompletedProcess[str]:

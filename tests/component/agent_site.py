@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.component.playbook_run import CHECKOUT, Run, run_playbook
+from tests.component.playbook_run import CHECKOUT, Run, kill_playbook_when, run_playbook
 from tests.component.process_platform import reserve_ports
 
 AGENT_SOURCE = CHECKOUT / "demo" / "agent"
@@ -22,7 +24,7 @@ class Site:
         """`more` are further variables of its one host."""
         self.folder = folder
         self.home = folder / "home"
-        self.port, self._reservation = reserve_ports(2)
+        self.port, self._reservation = reserve_ports(5)
         self.inventory = folder / "inventory.yml"
         self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
 
@@ -39,6 +41,9 @@ class Site:
             "cost_agent_replicas": 2,
             "cost_agent_host": "127.0.0.1",
             "cost_agent_port": self.port,
+            # What is watched for how long is a matter of the tests that are about it.
+            "cost_agent_deploy_canary_s": 0,
+            "cost_agent_deploy_soak_s": 0,
             "cost_agent_environment": {
                 "PGHOST": postgres["host"],
                 "PGPORT": postgres["port"],
@@ -61,6 +66,25 @@ class Site:
 
     def deploy(self, release: str, source: Path = AGENT_SOURCE, *options: str) -> Run:
         return self.play("deploy", *variables(release, source), *options)
+
+    def kill_when(self, condition: Callable[[], bool], playbook: str, *options: str) -> None:
+        """Run a playbook and end its controller by SIGKILL once the condition holds."""
+        kill_playbook_when(condition, playbook, self.inventory, self.folder, *options)
+
+    def serving(self) -> dict[int, str]:
+        """The release of each replica that answers, by its number."""
+        found = {}
+        for replica in range(5):
+            with contextlib.suppress(OSError):
+                found[replica] = self.served_release(replica)
+        return found
+
+    def pid(self, replica: int) -> int | None:
+        """A replica's process, from its pid file; None where there is no such file."""
+        path = self.home / "run" / f"cost-agent-{self.port + replica}.pid"
+        with contextlib.suppress(FileNotFoundError):
+            return int(path.read_text().partition("\n")[0])
+        return None
 
     def served_release(self, replica: int = 0) -> str:
         """What a replica answers when it is asked from outside."""

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The embedded stack, once per run."""
+"""The embedded stack, once per run, and an agent on it, once per module."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.stack import Addresses, Stack
+from tests.component.agent_site import Site
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,21 @@ def demo_stack(tmp_path_factory) -> Iterator[Addresses]:
         yield stack.up(only=["postgres", "redis"])
     finally:
         stack.down(purge=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, demo_stack) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"), demo_stack)
+    try:
+        yield site
+    finally:
+        site.play("stop", "-e", "cost_agent_stop_grace_s=5")
+        site.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(site: Site) -> Site:
+    """The site with release 1.4.1 serving."""
+    run = site.deploy("1.4.1")
+    assert run.code == 0, run.output
+    return site

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,11 +58,45 @@ def run_playbook(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     lines = record.read_text().splitlines() if record.exists() else []
     return Run(finished.returncode, finished.stdout, [json.loads(line) for line in lines])
+
+
+def kill_playbook_when(
+    condition: Callable[[], bool],
+    playbook: str,
+    inventory: Path | str,
+    scratch: Path,
+    *options: str,
+    seconds: float = 90,
+) -> None:
+    """Run a playbook until the condition holds, then end it and all its workers by SIGKILL.
+
+    What the playbook started for good has a session of its own, and lives on.
+    """
+    command = [ansible("ansible-playbook"), str(CHECKOUT / "playbooks" / f"{playbook}.yml")]
+    process = subprocess.Popen(
+        [*command, "-i", str(inventory), *options],
+        env=ansible_environment(scratch / "killed.jsonl"),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        ends = time.monotonic() + seconds
+        while not condition():
+            assert process.poll() is None, "the playbook ended before it could be killed"
+            assert time.monotonic() < ends, "what was waited for did not happen"
+            time.sleep(0.02)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def ansible(program: str) -> str:

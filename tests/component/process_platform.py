@@ -72,12 +72,16 @@ def terminate(number, frame):
 
 
 signal.signal(signal.SIGTERM, terminate)
-server = socket.create_server((given["--host"], int(given["--port"])))
+if "--fd" in given:
+    server = socket.socket(fileno=int(given["--fd"]))
+else:
+    server = socket.create_server((given["--host"], int(given["--port"])))
 if behaviour.get("DIES_AFTER_S") is not None:
     threading.Timer(behaviour["DIES_AFTER_S"], os._exit, (3,)).start()
 log("listening, secret %s" % os.environ.get("API_TOKEN", "none"))
 workers = []
-for _ in range(int(given.get("--workers", 0))):
+count = int(given.get("--workers", 1))
+for _ in range(count if count > 1 else 0):
     pid = os.fork()
     if pid == 0:
         serve()
@@ -142,6 +146,23 @@ def as_ordinary_user(folder: Path, function: Callable[[], dict[str, Any]]) -> di
     return outcome
 
 
+def write_release(home: Path, release: str, main: str, python: str) -> None:
+    """A release of the stand-in with that src/main.py, current as agent_release leaves one."""
+    folder = home / "releases" / release
+    for package in (folder / "src", folder / "uvicorn", folder / "venv" / "bin"):
+        package.mkdir(parents=True, exist_ok=True)
+    (folder / "uvicorn" / "__main__.py").write_text(STAND_IN)
+    (folder / "src" / "main.py").write_text(main)
+    link = folder / "venv" / "bin" / "python"
+    if not link.is_symlink():
+        link.symlink_to(python)
+    record = {"digest": main, "installed_at": time.time()}
+    (folder / "release.json").write_text(json.dumps(record))
+    link = home / "current.new"
+    link.symlink_to(Path("releases", release))
+    link.rename(home / "current")
+
+
 class ProcessPlatform(OperatedPlatform):
     """One agent; `close` ends all that it started, by pid."""
 
@@ -159,20 +180,8 @@ class ProcessPlatform(OperatedPlatform):
 
     def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:
         """Make a release current, as agent_release would; behaviour in capitals."""
-        folder = self.home / "releases" / release
-        for package in (folder / "src", folder / "uvicorn", folder / "venv" / "bin"):
-            package.mkdir(parents=True, exist_ok=True)
-        (folder / "uvicorn" / "__main__.py").write_text(STAND_IN)
         settings = "".join(f"{name.upper()} = {value!r}\n" for name, value in behaviour.items())
-        (folder / "src" / "main.py").write_text(settings + source)
-        python = folder / "venv" / "bin" / "python"
-        if not python.is_symlink():
-            python.symlink_to(sys.executable)
-        record = {"digest": settings + source, "installed_at": time.time()}
-        (folder / "release.json").write_text(json.dumps(record))
-        link = self.home / "current.new"
-        link.symlink_to(folder)
-        link.rename(self.home / "current")
+        write_release(self.home, release, settings + source, sys.executable)
 
     # --- what a test looks at -----------------------------------------------------------------
 

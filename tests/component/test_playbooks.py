@@ -5,48 +5,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.component.agent_site import AGENT_SOURCE, PLANTED_SECRET, Site, variables
+from tests.component.bad_releases import broken, refusing
 from tests.component.playbook_run import CHECKOUT, ansible, ansible_environment
 from tests.component.test_two_ways import comparable
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory, demo_stack) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("site"), demo_stack)
-    try:
-        yield site
-    finally:
-        site.play("stop", "-e", "cost_agent_stop_grace_s=5")
-        site.close()
-
-
-@pytest.fixture(scope="module")
-def deployed(site: Site) -> Site:
-    """The site with release 1.4.1 serving."""
-    run = site.deploy("1.4.1")
-    assert run.code == 0, run.output
-    return site
-
-
-def broken(folder: Path) -> Path:
-    """The agent's source with a defect that shows when it is imported."""
-    source = folder / "broken"
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(AGENT_SOURCE, source)
-    with (source / "src" / "main.py").open("a") as main:
-        main.write("\nraise RuntimeError('the price list is missing')\n")
-    return source
 
 
 def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(tmp_path, demo_stack):
@@ -113,7 +79,7 @@ def test_a_broken_release_is_rolled_back_and_both_reasons_are_told(deployed):
 def test_a_release_whose_health_never_comes_is_rolled_back(
     deployed, release, path, module, seen, limits
 ):
-    second = pid_file(deployed, 1).read_text()
+    second = deployed.pid(1)
     source = refusing(deployed.folder, path)
     run = deployed.deploy(release, source, "-e", json.dumps(limits))
     assert run.code == 2
@@ -124,28 +90,7 @@ def test_a_release_whose_health_never_comes_is_rolled_back(
     assert "1.4.1 was brought back and is healthy" in " ".join(run.output.split())
     assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
     if module == "agent":  # what still served was never touched
-        assert pid_file(deployed, 1).read_text() == second
-
-
-def pid_file(site: Site, replica: int) -> Path:
-    return site.home / "run" / f"cost-agent-{site.port + replica}.pid"
-
-
-def refusing(folder: Path, path: str) -> Path:
-    """The agent's source, which always says on this path that it is unhealthy."""
-    source = folder / "refusing"
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(AGENT_SOURCE, source)
-    with (source / "src" / "main.py").open("a") as main:
-        main.write(f"""
-
-@app.middleware("http")
-async def refuse(request, call_next):
-    if request.url.path == {path!r}:
-        return JSONResponse({{"status": "unhealthy"}}, status_code=503)
-    return await call_next(request)
-""")
-    return source
+        assert deployed.pid(1) == second
 
 
 def test_a_stopped_agent_is_not_down(deployed):
@@ -162,40 +107,12 @@ def test_a_stopped_agent_is_not_down(deployed):
 
 def test_a_killed_deploy_is_repaired_by_the_next(deployed):
     """The controller dies between the first and the second replica."""
-    first = deployed.port
-    options = [*variables("1.4.2", AGENT_SOURCE), "-i", str(deployed.inventory)]
-    process = subprocess.Popen(
-        [ansible("ansible-playbook"), str(CHECKOUT / "playbooks/deploy.yml"), *options],
-        env=ansible_environment(deployed.folder / "killed.jsonl"),
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    deployed.kill_when(
+        lambda: deployed.serving().get(0) == "1.4.2", "deploy", *variables("1.4.2", AGENT_SOURCE)
     )
-    try:
-        wait_for(lambda: release_or_none(first) == "1.4.2", seconds=90)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
     assert deployed.deploy("1.4.2").code == 0
     assert deployed.served_release(0) == deployed.served_release(1) == "1.4.2"
     assert deployed.deploy("1.4.2").changed == []
-
-
-def release_or_none(port: int) -> str | None:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=1) as answer:
-            return json.load(answer)["release"]
-    except OSError:
-        return None
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "what was waited for did not happen"
-        time.sleep(0.05)
 
 
 def test_a_rollback_goes_to_the_last_good_release_and_then_stays(deployed):

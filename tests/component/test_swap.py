@@ -25,9 +25,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap
 from psycopg2 import sql
 
 from demo.stack.stack import Stack
-from tests.component.load import Load
 from tests.component.process_platform import wait_until
 from tests.component.swap_site import SwapSite
+from tests.load.continuous import Load
 
 NAME = "costs"
 RESTORED = "costs_restore_20250123020000"

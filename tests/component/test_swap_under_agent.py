@@ -12,8 +12,8 @@ import pytest
 
 from demo.stack import Stack
 from tests.component.demo_replica import Replica, environment, eventually, running
-from tests.component.load import Load, http_sender
 from tests.component.swap_site import SwapSite
+from tests.load.continuous import Load, http_sender
 
 NAME = "cost_agent"
 RESTORED = "cost_agent_restore_20250123020000"

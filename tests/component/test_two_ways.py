@@ -50,6 +50,10 @@ STATES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("agent_info", PLATFORM),
+    (
+        "agent_autoscaler",
+        {**PLATFORM, "min": "1", "scale_up": {"select": "min"}, "cpu_window_s": "0"},
+    ),
     ("agent_logs_info", {**PLATFORM, "lines": "5"}),
     ("health_info", {"targets": TARGETS, "samples": "1"}),
     ("agent_release", {**PLATFORM, "release": "1.0.0", "state": "good"}),
@@ -63,6 +67,7 @@ STATES: list[tuple[str, dict[str, Any]]] = [
 ]
 # What does its work again when it is run again, or finds that it is done and says so.
 WORK: list[tuple[str, dict[str, Any]]] = [
+    ("agent_evidence", {**PLATFORM, "known": {"why": "a test"}, "lines": "5"}),
     ("postgres_drill", {**SERVER, **REPOSITORY}),
     ("postgres_restore", {**SERVER, **REPOSITORY, "target": "twins/{{ inventory_hostname }}"}),
 ]
@@ -70,6 +75,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("agent", {**AGENT, "replicas": "-1"}),
     ("agent", {**AGENT, "state": "paused"}),
     ("agent", {**AGENT, "port": "-1"}),
+    ("agent_autoscaler", {**PLATFORM, "min": "5", "max": "4"}),
+    ("agent_autoscaler", {**PLATFORM, "scale_down": {"policies": [{"type": "percent"}]}}),
     ("agent_release", {**PLATFORM, "release": "../x"}),
     ("agent_rollback", {**PLATFORM, "to": "9.9.9"}),
     ("health_info", {"targets": [{"url": "not a url"}]}),
@@ -77,6 +84,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("health_info", {"targets": TARGETS, "thresholds": {"api_ms": "fast"}}),
     ("health_info", {"targets": TARGETS, "thresholds": {"cpu_percent": ".nan"}}),
     ("agent_logs_info", {**PLATFORM, "since": "yesterday"}),
+    ("agent_evidence", {**PLATFORM, "lines": "0"}),
     ("preflight_info", {**PLATFORM, "port": "70000"}),
     ("agent_info", {**PLATFORM, "name": "Not A Name"}),
     ("postgres_backup", {**SERVER, **REPOSITORY, "jobs": "0"}),
@@ -90,6 +98,8 @@ REFUSALS = [
     ("invalid_input", "replicas"),
     ("invalid_input", "value of state must be one of"),
     ("invalid_input", "port"),
+    ("invalid_input", "less than min"),
+    ("invalid_input", "value"),
     ("invalid_input", "../x"),
     ("precondition", "9.9.9"),
     ("invalid_input", "not a url"),
@@ -97,6 +107,7 @@ REFUSALS = [
     ("invalid_input", "api_ms"),
     ("invalid_input", "cpu_percent"),
     ("invalid_input", "yesterday"),
+    ("invalid_input", "lines"),
     ("invalid_input", "port"),
     ("invalid_input", "Not A Name"),
     ("invalid_input", "jobs"),

@@ -29,7 +29,7 @@ _REMOVED = (
     *("usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*"),
     *("usr/share/lintian", "var/cache/apt/*", "var/cache/debconf/*", "var/cache/ldconfig/*"),
     *("var/lib/apt/lists/*", "var/lib/dpkg/*-old", "var/log/*", "var/backups/*", "etc/*-"),
-    *("etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/lib/dbus/machine-id"),
+    *("etc/hostname", "etc/resolv.conf", "var/lib/dbus/machine-id"),
     *("var/lib/systemd/*", "dev/*", "run/*", "tmp/*"),
 )
 _UNCHECKED = ("--invalidation-mode", "unchecked-hash")
@@ -117,6 +117,8 @@ def _remove_traces(tree: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    # Empty, not missing: systemd would take it for a first boot, and ask for a name and a password.
+    (tree / "etc/machine-id").write_bytes(b"")
     shadow = tree / "etc/shadow"
     shadow.write_text(_ACCOUNT_CHANGED_ON.sub(r"\1:1:", shadow.read_text()))
     for name, line in (("passwd", ACCOUNT), ("group", GROUP)):

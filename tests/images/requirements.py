@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from uvicorn.main import main
 sys.exit(main())
 """
 _TIMEOUT_S = 600
+_CONDITION = re.compile(r" ; .*?(?= \\$)", re.MULTILINE)
 
 
 def requirements_layer(base: RootFileSystem) -> Layer:
@@ -57,15 +59,20 @@ def wheels() -> Path:
 
     def make(folder: Path) -> str:
         machine = platform.machine()
+        folder.mkdir()
+        # Without conditions: pip judges them by the Python that it runs on, not by the image's.
+        lock = folder / "requirements.txt"
+        lock.write_text(_CONDITION.sub("", LOCK.read_text()))
         _run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--only-binary=:all:", "--require-hashes", f"--python-version={_VERSION}"),
                 *(f"--platform=manylinux_2_{minor}_{machine}" for minor in (28, 17)),
                 *(f"--platform=manylinux2014_{machine}", f"--dest={folder}"),
-                f"--requirement={LOCK}",
+                f"--requirement={lock}",
             ]
         )
+        lock.unlink()
         return f"{len(list(folder.iterdir()))} wheels"
 
     return kept("agent-wheels", digest(LOCK, Path(__file__)), make)

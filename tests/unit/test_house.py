@@ -45,11 +45,21 @@ def load(path: str | Path) -> Any:
     return yaml.load(ROOT.joinpath(path).read_text(), TaskLoader)
 
 
+def operation_of(module: str) -> Any:
+    code = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.modules.{module}")
+    return code.OPERATION
+
+
 # --- modules ----------------------------------------------------------------------------------
 
 
 def test_action_group_names_every_module() -> None:
     assert sorted(load("meta/runtime.yml")["action_groups"]["all"]) == MODULES
+
+
+def test_the_platform_group_names_every_module_that_is_told_a_platform() -> None:
+    told = [module for module in MODULES if "platform" in operation_of(module).argument_spec]
+    assert sorted(load("meta/runtime.yml")["action_groups"]["platform"]) == told
 
 
 def test_the_engine_knows_its_version() -> None:
@@ -97,9 +107,8 @@ def described(options: dict[str, Any] | None, nested: str) -> dict[str, Any]:
 def test_documented_options_are_the_argument_spec(
     module: str, documentation: dict[str, Any]
 ) -> None:
-    code = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.modules.{module}")
     assert described(documentation[module].get("options"), "suboptions") == described(
-        code.OPERATION.argument_spec, "options"
+        operation_of(module).argument_spec, "options"
     )
 
 

@@ -43,6 +43,7 @@ def health_options() -> _Spec:
         "thresholds": {"type": "dict", "apply_defaults": True, "options": _thresholds()},
         "require": {"type": "str", "choices": ["healthy", "degraded"]},
         "wait_s": {"type": "float", "default": 0.0},
+        "soak_s": {"type": "float", "default": 0.0},
         "state_store": {"type": "str"},
         "history_keep_days": {"type": "int", "default": 30},
         "textfile": {"type": "path"},

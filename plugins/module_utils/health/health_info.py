@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .round_trips import DirectProbe
 
 _HEAD_START_S = 0.1
+# A soak is there to see what comes late: no need to load the agent with probes meanwhile.
+_SOAK_PAUSE_S = 2.0
 _ACCEPTED = {
     Verdict.HEALTHY: (Verdict.HEALTHY,),
     Verdict.DEGRADED: (Verdict.HEALTHY, Verdict.DEGRADED),
@@ -147,7 +149,8 @@ def health_info(params: Params, context: Context) -> Result:
     """Probe, judge and report; with `require`, fail on a worse verdict than that.
 
     The failure's reason is `failed_state` for a known fault, `unreachable` for unknown, and
-    `timeout` after waiting `wait_s` for it to get better; state and tables come with it.
+    `timeout` after waiting `wait_s` for it to get better; state and tables come with it. What is
+    met must hold for `soak_s`.
     """
     plan = read_plan(params)
     urls = [target.url for target in plan.targets if not target.not_running]
@@ -170,6 +173,9 @@ def _look_and_keep(plan: Plan, context: Context) -> Result:
             before = history.usage_before(context.clock.now())
     observer = Observer(plan, before, context)
     agent = _look_until_met(plan, observer, context)
+    held_s = None
+    if plan.soak_s and _is_met(plan, agent):
+        agent, held_s = _look_while_met(plan, observer, context)
     if not context.check_mode:
         _keep(plan, agent, observer, history, context)
     result = Result(
@@ -179,7 +185,7 @@ def _look_and_keep(plan: Plan, context: Context) -> Result:
         stats={"cost_agent_health": {plan.agent: report.verdict(agent)}},
     )
     if not _is_met(plan, agent):
-        raise _unmet(plan, agent, result)
+        raise _unmet(plan, agent, held_s, result)
     return result
 
 
@@ -192,6 +198,24 @@ def _look_until_met(plan: Plan, observer: Observer, context: Context) -> AgentAs
     deadline = Deadline(context.clock, plan.wait_s)
     agent = poll(look, deadline, context.clock, backoff(0.1, 1.5, 2.0))
     return agent or observer.last or observer.look()
+
+
+def _look_while_met(
+    plan: Plan, observer: Observer, context: Context
+) -> tuple[AgentAssessment, float]:
+    """The first look that does not meet the requirement, else the last, and how far the soak was."""
+    soak = Deadline(context.clock, plan.soak_s)
+
+    def look() -> AgentAssessment | None:
+        agent = observer.look()
+        context.progress.update(
+            f"{plan.agent} is {agent.verdict.value}: seconds", round(soak.elapsed), plan.soak_s
+        )
+        return None if _is_met(plan, agent) else agent
+
+    pauses = backoff(_SOAK_PAUSE_S, 1.0, _SOAK_PAUSE_S)
+    fallen = poll(look, soak, context.clock, pauses)
+    return fallen or observer.last or observer.look(), soak.elapsed
 
 
 def _is_met(plan: Plan, agent: AgentAssessment) -> bool:
@@ -212,13 +236,17 @@ def _keep(
         write_textfile(plan.textfile, render(plan.agent, agent, now))
 
 
-def _unmet(plan: Plan, agent: AgentAssessment, result: Result) -> OperationError:
+def _unmet(
+    plan: Plan, agent: AgentAssessment, held_s: float | None, result: Result
+) -> OperationError:
+    """The failure; `held_s` is how long the requirement was met, None when it never was."""
     reason = Reason.FAILED_STATE if agent.verdict.is_bad else Reason.UNREACHABLE
-    waited = ""
-    if plan.wait_s:
+    waited, seen = "", f"it is {agent.verdict.value}"
+    if held_s is not None:
+        waited, seen = f" for {plan.soak_s:g} s", f"after {held_s:.0f} s {seen}"
+    elif plan.wait_s:
         reason, waited = Reason.TIMEOUT, f" within {plan.wait_s:g} s"
     grounds = result.state["reasons"]
-    seen = f"it is {agent.verdict.value}"
     if grounds:
         seen += f": {grounds[0].rstrip('.')}"
     wanted = plan.require.value if plan.require else ""

@@ -98,6 +98,7 @@ class Plan:
     thresholds: Thresholds
     require: Verdict | None
     wait_s: float
+    soak_s: float
     state_store: str | None
     history_keep_days: int
     textfile: str | None
@@ -125,6 +126,7 @@ def read_plan(params: Params) -> Plan:
     _between("interval_s", params["interval_s"], 0, 3600)
     _between("timeout_s", params["timeout_s"], 0.001, 3600)
     _between("wait_s", params["wait_s"], 0, 86400)
+    _between("soak_s", params["soak_s"], 0, 86400)
     _between("history_keep_days", params["history_keep_days"], 1, 3650)
     if not _AGENT_NAME.fullmatch(params["agent"]):
         raise invalid_option(
@@ -144,6 +146,7 @@ def read_plan(params: Params) -> Plan:
         thresholds=_thresholds(params["thresholds"]),
         require=Verdict(params["require"]) if params["require"] else None,
         wait_s=params["wait_s"],
+        soak_s=params["soak_s"] if params["require"] else 0.0,
         state_store=params["state_store"],
         history_keep_days=params["history_keep_days"],
         textfile=params["textfile"],

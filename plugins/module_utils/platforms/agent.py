@@ -27,11 +27,13 @@ from .agent_options import (
 )
 from .agent_state import replica_table, summary
 from .arguments import platform_arguments, serving_arguments
+from .autoscaling.records import require_within_policy
 from .drivers import open_driver
 from .environment import Environment
 from .intent import next_intent, read_intent, write_intent
 from .protocol import (
     RESTARTED,
+    SCALED,
     STARTED,
     STOPPED,
     AgentState,
@@ -111,6 +113,8 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     """Observe, and decide. Raises `precondition` for what would stop the run half way."""
     agent = request.agent
     intent_before = read_intent(agent.store, agent.name)
+    if request.state == SCALED:
+        _require_started(agent.name, intent_before)
     intent = next_intent(
         request.state, request.replicas, intent_before, agent.platform, context.clock.now()
     )
@@ -118,6 +122,8 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     environment = environment_before.updated(request.environment, request.environment_secrets)
     specification, names = None, []
     if intent.state == STARTED:
+        if request.replicas is not None:
+            require_within_policy(agent.store, agent.name, request.replicas)
         require_ports(request.serving.port, intent.replicas)
         specification = _specification(request, driver, environment, context.check_mode)
         names = driver.names(intent.replicas)
@@ -139,6 +145,18 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
         releases=[each.shown() for each in driver.release_store.releases()],
     )
     return _Decision(before, environment_before, goal, plan)
+
+
+def _require_started(name: str, intent: Intent | None) -> None:
+    """A count is no wish to start what was stopped on purpose."""
+    if intent is not None and intent.state == STARTED:
+        return
+    raise OperationError(
+        Reason.PRECONDITION,
+        f"scale {name}",
+        "it is stopped on purpose" if intent else "it was never started",
+        "Start it with that count (start.yml)",
+    )
 
 
 def _specification(
@@ -214,7 +232,17 @@ def _carried_out(
         state=asdict(after),
         summary=_summary(decision, after, report.lowest_ready),
         diff=_diff(decision, decision.plan.shown(after.replicas)),
+        stats=_stats(request, decision),
     )
+
+
+def _stats(request: _Request, decision: _Decision) -> dict[str, Any] | None:
+    """What a job keeps of a scale: the count before and after."""
+    before = decision.before.intent
+    if request.state != SCALED or before is None:
+        return None
+    counts = {"before": before.replicas, "after": decision.goal.intent.replicas}
+    return {"cost_agent_scale": {request.agent.name: counts}}
 
 
 def _observed(decision: _Decision, driver: Driver) -> AgentState:
@@ -224,10 +252,13 @@ def _observed(decision: _Decision, driver: Driver) -> AgentState:
 
 
 def _summary(decision: _Decision, after: AgentState, lowest_ready: int | None) -> str:
+    count, before = decision.goal.intent.replicas, decision.before.intent
+    scaled = ""
+    if before and before.state == STARTED and before.replicas != count:
+        scaled = f"from {before.replicas} to {count}: "
     if lowest_ready is None or decision.goal.canary:
-        return summary(after)
-    count = decision.goal.intent.replicas
-    return f"{count} of {count}, none below {lowest_ready} ready"
+        return scaled + summary(after)
+    return f"{scaled}{count} of {count}, none below {lowest_ready} ready"
 
 
 def _intent_text(intent: Intent) -> str:
@@ -260,7 +291,7 @@ AGENT = Operation(
         **serving_arguments(),
         "state": {
             "type": "str",
-            "choices": [STARTED, STOPPED, RESTARTED],
+            "choices": [STARTED, STOPPED, RESTARTED, SCALED],
             "default": STARTED,
         },
         "release": {"type": "str"},
@@ -276,4 +307,5 @@ AGENT = Operation(
         "canary": {"type": "bool", "default": False},
     },
     run=run,
+    rules={"required_if": [("state", SCALED, ("replicas",))]},
 )

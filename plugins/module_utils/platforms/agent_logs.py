@@ -24,7 +24,7 @@ def run(params: Params, context: Context) -> Result:
     """The lines of each replica that has a log, also of those that run no more."""
     agent = read_agent(params)
     query = LogQuery(
-        lines=_read_lines(params["lines"]), since=since_time(params["since"], context.clock.now())
+        lines=read_lines(params["lines"]), since=since_time(params["since"], context.clock.now())
     )
     driver = open_driver(agent, None, context.clock)
     known = driver.logged()
@@ -46,7 +46,8 @@ def run(params: Params, context: Context) -> Result:
     )
 
 
-def _read_lines(lines: int) -> int:
+def read_lines(lines: int) -> int:
+    """How many lines of a log to read; raises `invalid_input`."""
     if not 1 <= lines <= _MOST_LINES:
         raise invalid_option("lines", f"{lines} is out of range", f"Give 1 to {_MOST_LINES}")
     return lines

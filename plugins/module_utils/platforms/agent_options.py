@@ -25,13 +25,15 @@ _LAST_PORT = 65535
 class Agent:
     """Which agent on which platform, and where its state is kept.
 
-    `kubernetes` is that option as it was given, for the driver of its platform to read.
+    `docker` and `kubernetes` are those options as they were given, for the driver of the platform
+    to read.
     """
 
     platform: str
     name: str
     home: Path
     store: StateStore
+    docker: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,16 +81,20 @@ def read_agent(params: dict[str, Any]) -> Agent:
         raise invalid_option(
             "home", f"{str(home)!r} is no absolute path", "Give it from the root on"
         )
-    kubernetes = params.get("kubernetes") or {}
-    if params["state_store"]:
-        store = open_state_store(params["state_store"])
-    elif params["platform"] == "kubernetes":
+    docker, kubernetes = params.get("docker") or {}, params.get("kubernetes") or {}
+    if params["platform"] == "kubernetes" and not params["state_store"]:
         from .kubernetes.state_store import open_config_maps
 
-        store = open_config_maps(kubernetes, name)
+        store: StateStore = open_config_maps(kubernetes, name)
     else:
-        store = open_state_store("file://" + quote(str(home / "state")))
-    return Agent(params["platform"], name, home, store, kubernetes=kubernetes)
+        store = open_state_store(state_store_url(params))
+    return Agent(params["platform"], name, home, store, docker=docker, kubernetes=kubernetes)
+
+
+def state_store_url(params: dict[str, Any]) -> str:
+    """Where the state store is; without one that is named, a folder in the agent's home."""
+    home = Path(params["home"])
+    return str(params["state_store"] or "file://" + quote(str(home / "state")))
 
 
 def read_serving(params: dict[str, Any]) -> Serving:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.context import Context
@@ -21,7 +21,8 @@ from ..core.operation import Operation, Params
 from ..core.result import Result
 from .agent_options import Agent, at_least, read_agent
 from .arguments import platform_arguments
-from .drivers import open_release_store
+from .drivers import open_driver, open_migrator, open_release_store
+from .migration import Migration, Migrator, read_command
 from .releases import Installation, Release, ReleaseStore, last_good, surplus
 
 
@@ -35,11 +36,19 @@ class _Plan:
     remnants: list[str]
     surplus: list[Release]
     keep: int
+    migration: Migration | None = None
+
+    @property
+    def migrates(self) -> bool:
+        """A release that is current was migrated before it became so."""
+        return self.migration is not None and self.release != self.previous
 
     def actions(self) -> list[str]:
         done = [f"Removed {name}, left by a run that was killed" for name in self.remnants]
         if self.installation is not None:
             done.append(f"Installed release {self.release} from {self.installation.origin}")
+        if self.migrates:
+            done.append(f"Ran the migration {self.migration}")
         if self.release != self.previous:
             done.append(_switched(self.previous, self.release))
         done += [
@@ -55,11 +64,12 @@ def _run_release(params: Params, context: Context) -> Result:
     if params["release"] is not None:
         store.check_id(params["release"])
     at_least("keep", params["keep"], 1)
+    read_command(params["migration"])
     deadline = _deadline(params, context)
     with _exclusive(agent, "agent_release", deadline, context):
         if params["state"] == "good":
             return _record_good(params["release"], store, context)
-        return _deploy(params, store, deadline, context)
+        return _deploy(agent, params, store, deadline, context)
 
 
 def _run_rollback(params: Params, context: Context) -> Result:
@@ -72,15 +82,20 @@ def _run_rollback(params: Params, context: Context) -> Result:
         return _roll_back(params["to"], store, context)
 
 
-def _deploy(params: Params, store: ReleaseStore, deadline: Deadline, context: Context) -> Result:
+def _deploy(
+    agent: Agent, params: Params, store: ReleaseStore, deadline: Deadline, context: Context
+) -> Result:
     release = params["release"]
+    migration = _migration(agent, params, context)
+    migrator = open_migrator(agent) if migration else None
     installed = {each.id: each for each in store.releases()}.get(release)
     with store.prepare(release, params, installed) as installation:
         plan = _plan(release, installation, params["keep"], store, context)
+        plan = replace(plan, migration=migration)
         notes: list[str] = []
         took = ""
         if not context.check_mode:
-            took, notes = _carry_out(plan, store, deadline, context)
+            took, notes = _carry_out(plan, store, migrator, deadline, context)
     actions = plan.actions()
     return Result(
         changed=bool(actions),
@@ -113,8 +128,23 @@ def _plan(
     )
 
 
+def _migration(agent: Agent, params: Params, context: Context) -> Migration | None:
+    """The migration with the environment that replicas of the release will have."""
+    command = read_command(params["migration"])
+    if not command:
+        return None
+    environment = open_driver(agent, None, context.clock).environment()
+    return Migration(
+        command, environment.updated(params["environment"], params["environment_secrets"])
+    )
+
+
 def _carry_out(
-    plan: _Plan, store: ReleaseStore, deadline: Deadline, context: Context
+    plan: _Plan,
+    store: ReleaseStore,
+    migrator: Migrator | None,
+    deadline: Deadline,
+    context: Context,
 ) -> tuple[str, list[str]]:
     """What took its time, and what could not be removed.
 
@@ -124,6 +154,11 @@ def _carry_out(
     took = ""
     if plan.installation is not None:
         took = plan.installation.carry_out(deadline, context)
+    if plan.migration is not None and migrator is not None and plan.migrates:
+        begun = context.clock.monotonic()
+        migrator.migrate(plan.release, plan.migration, deadline, context)
+        migrated = f"migrated in {context.clock.monotonic() - begun:.1f} s"
+        took = f"{took}, {migrated}" if took else migrated
     if plan.release != plan.previous:
         store.forget_good(plan.release)
         store.switch(plan.release)
@@ -258,7 +293,7 @@ def _deploy_summary(plan: _Plan, took: str) -> str:
     parts = [f"from {plan.previous}" if plan.previous else "no release before"]
     if plan.installation is None:
         parts.append("installed before")
-    elif took:
+    if took:
         parts.append(took)
     return ", ".join(parts)
 
@@ -301,6 +336,9 @@ AGENT_RELEASE = Operation(
         "index_url": {"type": "str", "no_log": True},
         "python": {"type": "path"},
         "keep": {"type": "int", "default": 5},
+        "migration": {"type": "list", "elements": "str"},
+        "environment": {"type": "dict"},
+        "environment_secrets": {"type": "dict", "no_log": True},
         "timeout_s": {"type": "float", "default": 600},
     },
     _run_release,

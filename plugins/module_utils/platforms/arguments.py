@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .docker.arguments import docker_arguments
 from .kubernetes.options import kubernetes_argument
 
-PLATFORMS = ["process", "kubernetes"]
+PLATFORMS = ["process", "systemd", "docker", "kubernetes"]
 DEFAULT_APP = "src.main:app"
 
 
@@ -19,6 +20,7 @@ def platform_arguments() -> dict[str, dict[str, Any]]:
         "name": {"type": "str", "default": "cost-agent"},
         "home": {"type": "path", "default": "/opt/cost-agent"},
         "state_store": {"type": "str"},
+        "docker": docker_arguments(),
         "kubernetes": kubernetes_argument(),
     }
 

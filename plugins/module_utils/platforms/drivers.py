@@ -8,9 +8,12 @@ worker of each task; the others where they are asked for, since a target has non
 
 from __future__ import annotations
 
-from ..core.clock import Clock
+from ..core.clock import Clock, SystemClock
+from ..core.errors import OperationError, Reason
 from .agent_options import Agent, Serving
+from .host.migration import HostMigrator
 from .host.release_store import FolderReleaseStore
+from .migration import Migrator
 from .process.driver import ProcessDriver
 from .protocol import Driver
 from .releases import ReleaseStore
@@ -20,6 +23,14 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
     """The driver for an agent; without `serving` it can observe and stop only."""
     if agent.platform == "process":
         return ProcessDriver(agent, serving, clock)
+    if agent.platform == "systemd":
+        from .systemd.driver import SystemdDriver
+
+        return SystemdDriver(agent, serving, clock)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, serving, clock)
     if agent.platform == "kubernetes":
         from .kubernetes.driver import KubernetesDriver
 
@@ -29,10 +40,30 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
 
 def open_release_store(agent: Agent) -> ReleaseStore:
     """Where the agent's releases are kept."""
-    if agent.platform == "process":
+    if agent.platform == "systemd":
+        from .systemd.systemctl import require_systemd
+
+        require_systemd(f"keep releases of {agent.name} on platform systemd")
+    if agent.platform in ("process", "systemd"):
         return FolderReleaseStore(agent)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, None, SystemClock()).release_store
     if agent.platform == "kubernetes":
         from .kubernetes.driver import open_kubernetes_releases
 
         return open_kubernetes_releases(agent)
     raise ValueError(f"no releases on platform {agent.platform}")
+
+
+def open_migrator(agent: Agent) -> Migrator:
+    """What runs a command of a release; raises `precondition` where the platform cannot."""
+    if agent.platform == "process":
+        return HostMigrator(agent)
+    raise OperationError(
+        Reason.PRECONDITION,
+        f"run a migration on platform {agent.platform}",
+        "this platform runs no command of a release",
+        "Migrate before the deploy, and leave migration out",
+    )

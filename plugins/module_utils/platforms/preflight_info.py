@@ -17,7 +17,7 @@ from .drivers import open_driver
 from .intent import DEFAULT_REPLICAS, read_intent
 
 # The checks that a summary names, of whichever platform.
-_SHOWN = ("python", "ports", "api", "workload", "quota")
+_SHOWN = ("python", "engine", "ports", "api", "workload", "quota")
 
 
 def run(params: Params, context: Context) -> Result:

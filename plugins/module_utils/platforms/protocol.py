@@ -24,6 +24,7 @@ from .releases import ReleaseStore
 STARTED = "started"
 STOPPED = "stopped"
 RESTARTED = "restarted"
+SCALED = "scaled"
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,8 @@ def unmounted() -> list[str]:
 
 def _hierarchies() -> list[Path]:
     """One for version 2, one per controller for version 1; a folder alone proves nothing."""
-    points = set(mount_points())
-    return [
-        path
-        for path in (_ROOT, *sorted(_ROOT.glob("*")))
-        if path in points and (path / "cgroup.procs").exists()
-    ]
+    mounted = set(mount_points()).intersection((_ROOT, *_ROOT.glob("*")))
+    return sorted(path for path in mounted if (path / "cgroup.procs").exists())
 
 
 def _processes(group: Path) -> list[Identity]:

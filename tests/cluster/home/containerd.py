@@ -92,6 +92,11 @@ class Containerd:
         """Images and all else that outlives a restart; removed as a whole or not at all."""
         return self._folder / "root"
 
+    @property
+    def _knows_containers(self) -> Path:
+        """There from a start until what has been started is forgotten in good order."""
+        return self.root / "knows-containers"
+
     def up(self) -> None:
         """Start it. Raises StackError."""
         cgroups.create(self._node.cgroup)
@@ -108,6 +113,8 @@ class Containerd:
         write_private(self._folder / "registries/_default/hosts.toml", _REGISTRIES)
         network = json.dumps(self._pod_network(), indent=2)
         write_private(self._folder / "cni" / "10-bridge.conflist", network)
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        self._knows_containers.touch()
         self.daemon.up()
 
     def import_image(self, archive: Path) -> None:
@@ -121,7 +128,8 @@ class Containerd:
         """
         elsewhere = [*self._shim_sockets(), *self._network_results()]
         cgroups.kill_processes(self._node.cgroup)
-        forgotten = keep_images and self._forget_containers()
+        if self.daemon.process() is not None and keep_images:
+            self._forget_containers()
         for shim in found_in(self._folder.resolve(), {_SHIM}):
             shim.stop(_KILL)
         self.daemon.down()
@@ -131,7 +139,7 @@ class Containerd:
             path.unlink(missing_ok=True)
         for name in ("state", "addresses", f"root/{_CRI}"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
-        if not forgotten:
+        if self._knows_containers.exists() or not keep_images:
             shutil.rmtree(self.root, ignore_errors=True)
 
     @property
@@ -144,18 +152,16 @@ class Containerd:
         except subprocess.TimeoutExpired:
             return False
 
-    def _forget_containers(self) -> bool:
-        """Forget the ended containers, so that the next start finds none; False if it cannot."""
-        if self.daemon.process() is None:
-            return False
+    def _forget_containers(self) -> None:
+        """Forget the ended containers, so that the next start finds none."""
         try:
             for kind, removal in (("tasks", ("delete", "--force")), ("containers", ("delete",))):
                 names = self._must(kind, "list", "--quiet").split()
                 if names:
                     self._must(kind, *removal, *names)
         except (ClusterError, subprocess.TimeoutExpired):
-            return False
-        return True
+            return  # it does not answer; what it knows is then removed with the images
+        self._knows_containers.unlink(missing_ok=True)
 
     def _shim_sockets(self) -> list[Path]:
         """What a killed shim leaves in /run/containerd; its folder says the name."""

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from demo.stack.file_lock import exclusive
@@ -199,6 +199,8 @@ class Home:
         for daemon in reversed(self.control_plane.in_order()):
             self._step(f"{daemon.name} stopped", daemon.down)
         shutil.rmtree(self.layout.run / "etcd", ignore_errors=True)
+        with suppress(FileNotFoundError):
+            self.layout.short_folder.rmdir()
         network.delete(self.layout.name)
         sysctls.restore(self._sysctls)
         self._ending.unlink()

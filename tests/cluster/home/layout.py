@@ -35,6 +35,10 @@ class Layout:
         return f"agent-cluster-{digest[:6]}"
 
     @property
+    def short_folder(self) -> Path:
+        return Path("/var/lib") / self.name
+
+    @property
     def certificates(self) -> Path:
         return self.run / "certificates"
 
@@ -78,5 +82,17 @@ class NodePlace:
         return f"{self.layout.name}-{self.name}"
 
     @property
+    def short_folder(self) -> Path:
+        """For sockets, whose paths have to fit into 107 bytes, and for the kubelet that makes some.
+
+        Outside the checkout, as its own path may be long; gone when the node is down.
+        """
+        return self.layout.short_folder / self.name
+
+    @property
+    def kubelet_root(self) -> Path:
+        return self.short_folder / "kubelet"
+
+    @property
     def containerd_socket(self) -> Path:
-        return self.folder / "containerd.sock"
+        return self.short_folder / "containerd.sock"

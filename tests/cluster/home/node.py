@@ -20,8 +20,6 @@ from tests.cluster.home.layout import DNS_SERVICE, PODS, NodePlace
 from tests.cluster.home.mounts import unmount_below
 
 _KUBELET_HEALTH, _PROXY_HEALTH = 10248, 10256
-# Kept only while something runs: pods' folders, leases, plugin state.
-_PASSING = ("kubelet", "kube-proxy")
 
 
 class Node:
@@ -60,9 +58,13 @@ class Node:
         self.kubelet().down()
         self.kube_proxy().down()
         self.containerd.down(keep_images=keep_images)
-        unmount_below(self.place.folder)
-        for name in _PASSING:
-            shutil.rmtree(self.place.folder / name, ignore_errors=True)
+        unmount_below(self.place.short_folder)
+        for folder in (
+            self.place.short_folder,
+            self.place.folder / "kubelet",
+            self.place.folder / "kube-proxy",
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
         if self.place.namespace != self.place.layout.name:
             network.delete(self.place.namespace)
         if not keep_images:
@@ -83,8 +85,8 @@ class Node:
         return {
             "config": folder / "config.json",
             "kubeconfig": self._certificates.node_kubeconfig(self.place),
-            "root-dir": folder / "root",
-            "cert-dir": folder / "root" / "pki",
+            "root-dir": self.place.kubelet_root,
+            "cert-dir": self.place.kubelet_root / "pki",
             "hostname-override": self.name,
             "node-ip": self.place.address,
         }

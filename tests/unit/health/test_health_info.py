@@ -118,6 +118,36 @@ def test_waiting_in_vain_is_a_timeout_with_the_last_state(run, fake_clock):
     assert fake_clock.monotonic() == pytest.approx(30)
 
 
+def test_health_that_holds_for_the_soak_passes_at_its_end(run, fake_clock):
+    outcome = run("down", "ok", require="healthy", wait_s=60, soak_s=30)
+    assert outcome["state"]["verdict"] == "healthy"
+    assert 30 <= fake_clock.monotonic() < 31
+
+
+def test_health_that_falls_during_the_soak_fails_at_once(run, fake_clock):
+    outcome = run("ok", "ok", "ok", "degraded", "ok", require="healthy", wait_s=60, soak_s=30)
+    assert outcome["reason"] == "failed_state"
+    assert "healthy for 30 s: after 4 s it is degraded" in outcome["msg"]
+    assert outcome["state"]["verdict"] == "degraded"
+    assert fake_clock.monotonic() == pytest.approx(4)
+
+
+def test_an_agent_that_cannot_be_seen_any_more_during_the_soak_is_unreachable(run):
+    outcome = run("ok", "no DNS", require="healthy", wait_s=60, soak_s=30)
+    assert outcome["reason"] == "unreachable"
+
+
+def test_what_never_was_healthy_is_not_soaked(run, fake_clock):
+    outcome = run("down", require="healthy", wait_s=5, soak_s=30)
+    assert outcome["reason"] == "timeout"
+    assert fake_clock.monotonic() == pytest.approx(5)
+
+
+def test_without_a_requirement_there_is_nothing_to_soak(run, fake_clock):
+    assert run("down", soak_s=30)["looks"] == 1
+    assert fake_clock.monotonic() == 0
+
+
 def test_samples_go_to_the_history_also_when_it_fails(run, tmp_path):
     run("down", require="healthy", samples=2, state_store=tmp_path.as_uri())
     (path,) = tmp_path.glob("history/health/cost-agent/1970-01-01/001640.000-*.json")

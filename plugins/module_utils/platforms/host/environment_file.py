@@ -5,18 +5,38 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from ...core.errors import OperationError, Reason
+from ...core.state_store import write_atomically
 from ..environment import Environment
 
 _TITLE = "# Written by the agent module. Secret:"
 
 
+def read(path: Path) -> Environment:
+    """The environment in a file, empty without one; raises `precondition` and `OSError`."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return Environment()
+
+
+def write(path: Path, environment: Environment) -> None:
+    """Replace the file, readable for this user only; raises `OSError`."""
+    write_atomically(path, render(environment).encode(), mode=0o600)
+
+
 def render(environment: Environment) -> str:
     """The file's text; its first line names the secret variables."""
     title = " ".join([_TITLE, *sorted(environment.secret)])
-    variables = sorted(environment.variables().items())
-    return "\n".join([title, *(f"{name}={shlex.quote(value)}" for name, value in variables), ""])
+    return f"{title}\n{assignments(environment.variables())}"
+
+
+def assignments(variables: Mapping[str, str]) -> str:
+    """A line for each variable, as a shell and systemd's EnvironmentFile both read it."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
 
 
 def parse(text: str, path: str) -> Environment:

@@ -31,6 +31,12 @@ def process_files() -> Check:
     return Check("proc", ok, "/proc is there" if ok else "/proc is not mounted (Linux only)")
 
 
+def root() -> Check:
+    """The right to change units of the system."""
+    ok = os.geteuid() == 0
+    return Check("root", ok, "this is root" if ok else "this is not root: set become")
+
+
 def writable_home(home: Path) -> Check:
     """The agent's folder, or the right to make it."""
     seen = unwritable(home)

@@ -53,6 +53,18 @@ class FolderReleaseStore:
     def current(self) -> InstalledRelease | None:
         return self._releases.current()
 
+    def required(self, release_id: str) -> InstalledRelease:
+        """The current release, which must be this one; raises `precondition`."""
+        current = self.current()
+        if current is None or current.id != release_id:
+            raise OperationError(
+                Reason.PRECONDITION,
+                f"start release {release_id}",
+                f"the current release is {current.id if current else 'none'}",
+                "Deploy it first, with agent_release",
+            )
+        return current
+
     def releases(self) -> Sequence[InstalledRelease]:
         return self._releases.records()
 

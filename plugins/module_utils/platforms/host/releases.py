@@ -77,12 +77,17 @@ class Releases:
         return sorted(records, key=lambda record: record.installed_at, reverse=True)
 
     def in_use(self) -> set[str]:
-        """The releases that pid files name, whether or not their processes still run."""
+        """The releases that records of replicas name, whether or not they still run.
+
+        A record is the last line of a pid file, or a file of its own where systemd has the pid;
+        `earlier_release` is one that a replica may not have let go of yet.
+        """
         found = set()
-        for path in self._layout.run.glob("*.pid"):
+        for path in (*self._layout.run.glob("*.pid"), *self._layout.run.glob("*.json")):
             with contextlib.suppress(OSError, ValueError, IndexError, KeyError, TypeError):
-                found.add(str(json.loads(path.read_text("utf-8").splitlines()[1])["release"]))
-        return found
+                record = json.loads(path.read_text("utf-8").splitlines()[-1])
+                found |= {record["release"], record.get("earlier_release")}
+        return found - {None}
 
     def remnants(self) -> list[Path]:
         """What killed runs left: half-installed releases and half-removed ones."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,22 +18,23 @@ from ...core.deadline import Deadline, backoff, poll
 from ...core.errors import OperationError, Reason
 from ...core.process_identity import ProcessIdentity, this_machine
 from ...core.redact import redact
-from ...core.state_store import write_atomically
 from ..agent_options import Agent, Serving
 from ..converge import ReplicaPlan
-from ..environment import RELEASE_VARIABLE, REPLICA_VARIABLE, Environment
+from ..environment import REPLICA_VARIABLE, Environment
 from ..host import environment_file, ports, preflight
+from ..host.file_access import file_access
 from ..host.layout import Layout
 from ..host.log_file import newest_lines
+from ..host.release_environment import release_environment
 from ..host.release_store import FolderReleaseStore
 from ..host.releases import InstalledRelease
+from ..host.usage import usage_of
 from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
 from ..readiness import probe, url_of
 from . import processes
 from .launch import Launch, exit_of, launch
 from .pid_file import Record, read_record, unstarted
 from .stopping import Ending, stop_all
-from .usage import usage_of
 
 _RECORDED_WITHIN_S = 10.0
 _OBSERVERS = 16
@@ -64,17 +65,12 @@ class ProcessDriver:
         return [self._layout.replica(port) for port in range(first, first + count)]
 
     def environment(self) -> Environment:
-        path = self._layout.environment
         with self._files("read the environment"):
-            try:
-                return environment_file.parse(path.read_text(encoding="utf-8"), str(path))
-            except FileNotFoundError:
-                return Environment()
+            return environment_file.read(self._layout.environment)
 
     def set_environment(self, environment: Environment) -> None:
-        text = environment_file.render(environment)
         with self._files("write the environment"):
-            write_atomically(self._layout.environment, text.encode(), mode=0o600)
+            environment_file.write(self._layout.environment, environment)
 
     # --- observing ----------------------------------------------------------------------------
 
@@ -133,8 +129,9 @@ class ProcessDriver:
         if not usage:
             return replica
         family = processes.family(record.process)
-        limit = options["memory_limit_mb"]
-        return replace(replica, usage=usage_of(record.process, family, limit))
+        measured = usage_of(record.process, family, options["memory_limit_mb"])
+        cores = options.get("cpu_limit_cores")
+        return replace(replica, usage=replace(measured, cpu_limit_cores=cores))
 
     def _look_without_process(self, name: str, marked: Sequence[ProcessIdentity]) -> Replica:
         record = self._record(name)
@@ -195,7 +192,7 @@ class ProcessDriver:
 
     def start(self, replica: str, specification: Specification) -> None:
         serving = self._required_serving()
-        release = self._release_called(specification.release)
+        release = self.release_store.required(specification.release)
         log_file, pid_file = self._layout.log_file(replica), self._layout.pid_file(replica)
         port = _port_of(replica)
         order = Launch(
@@ -283,46 +280,14 @@ class ProcessDriver:
             raise ValueError("this driver was opened to observe and stop only")
         return self._serving
 
-    def _release_called(self, release_id: str) -> InstalledRelease:
-        current = self.release_store.current()
-        if current is None or current.id != release_id:
-            raise OperationError(
-                Reason.PRECONDITION,
-                f"start release {release_id}",
-                f"the current release is {current.id if current else 'none'}",
-                "Deploy it first, with agent_release",
-            )
-        return current
-
     def _replica_environment(self, name: str, release: InstalledRelease) -> dict[str, str]:
-        """A small environment that does not depend on who starts the replica, and the agent's."""
-        try:
-            user_home = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:  # a user without an entry, as in some containers
-            user_home = str(self._agent.home)
         return {
-            "PATH": f"{release.python.parent}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": user_home,
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",  # or the last words of a dying agent are lost
-            **self.environment().variables(),
-            RELEASE_VARIABLE: release.id,
+            **release_environment(release, self._agent.home, self.environment()),
             REPLICA_VARIABLE: processes.mark(self._agent.home, name),
         }
 
-    @contextlib.contextmanager
-    def _files(self, wanted: str) -> Iterator[None]:
-        """Turn a refusal of the file system into a `precondition` that names the file."""
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or self._agent.home
-            raise OperationError(
-                Reason.PRECONDITION,
-                wanted,
-                f"{where}: {(error.strerror or str(error)).lower()}",
-                "Let this user read and write the agent's home, or run this as the user who may",
-            ) from error
+    def _files(self, wanted: str) -> AbstractContextManager[None]:
+        return file_access(wanted, self._agent.home)
 
 
 def _command(release: InstalledRelease, serving: Serving, port: int) -> list[str]:

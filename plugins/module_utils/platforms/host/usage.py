@@ -15,13 +15,12 @@ from pathlib import Path
 
 from ...core.process_identity import ProcessIdentity, stat_fields
 from ..protocol import Usage
+from . import cgroup
 
 # Of proc(5) stat, counted behind the command's closing parenthesis: utime, stime, and the same
 # of children that have ended.
 _CPU_FIELDS = (11, 12, 13, 14)
 _MIB = 1024 * 1024
-_CGROUP = Path("/sys/fs/cgroup")
-_UNLIMITED = 1 << 60  # cgroup v1 says "none" with a number near 2^63
 
 
 def usage_of(
@@ -72,42 +71,7 @@ def _limit_bytes(pid: int, memory_limit_mb: int | None) -> int | None:
     if memory_limit_mb is not None:
         return memory_limit_mb * _MIB
     total = _field_kib(Path("/proc/meminfo"), "MemTotal:")
-    limits = cgroup_limits(Path(f"/proc/{pid}/cgroup"), _CGROUP)
+    limits = cgroup.memory_limits(Path(f"/proc/{pid}/cgroup"), cgroup.ROOT)
     if total is not None:
         limits.append(total * 1024)
     return min(limits, default=None)
-
-
-def cgroup_limits(membership: Path, root: Path) -> list[int]:
-    """The memory limits in bytes of a process's cgroups, innermost first, v2 and v1.
-
-    Inside a container the path may name folders that only the host has: the mounted root is
-    then the container's own group, and is looked at in any case.
-    """
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        _number, controllers, path = line.split(":", 2)
-        if controllers == "":
-            mount, name = root, "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = root / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = Path(path.strip("/"))
-        for folder in (group, *group.parents):
-            limit = _limit_in(mount / folder / name)
-            if limit is not None:
-                found.append(limit)
-    return found
-
-
-def _limit_in(path: Path) -> int | None:
-    try:
-        limit = int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # "max"
-        return None
-    return limit if limit < _UNLIMITED else None

@@ -1,0 +1,244 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HorizontalPodAutoscaler of autoscale.yml scales real pods by the metrics of a real load."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_autoscaler import (
+    AGENT_AUTOSCALER,
+)
+
+from tests.cluster.agent_workload import deployment
+from tests.cluster.reached import Cluster
+from tests.component.operations import run_operation
+from tests.component.playbook_run import Run, run_playbook
+
+# Twice what a pod asks for: three of them want 9 at 70 %.
+BUSY = {"cpu_fraction": 0.1}
+MOST = 5
+# metrics-server looks every 10 s or more, the controller every 15 s, and a new pod takes some.
+PATIENCE_S = 150
+_POST = """
+import sys, urllib.request
+headers = {"Content-Type": "application/json"}
+url = "http://127.0.0.1:8001/api/v1/faults"
+urllib.request.urlopen(urllib.request.Request(url, sys.argv[1].encode(), headers), timeout=10)
+"""
+
+
+class Site:
+    """The agent's Deployment in a namespace, and the autoscaler of it."""
+
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.folder = folder
+        self.kubernetes = {"kubeconfig": str(cluster.kubeconfig), "namespace": namespace}
+
+    def apply(self, **changes: Any) -> None:
+        """The agent that can be kept busy; it needs no database to live."""
+        document = deployment(replicas=3)
+        document["metadata"]["namespace"] = self.namespace
+        [container] = document["spec"]["template"]["spec"]["containers"]
+        del container["envFrom"]
+        container["env"] = [{"name": "COST_AGENT_FAULTS", "value": "1"}]
+        container["readinessProbe"]["httpGet"]["path"] = "/api/v1/live"
+        container.update(changes)
+        self.cluster.apply(document)
+
+    def autoscaler(self, check: bool = False, **changes: Any) -> dict[str, Any]:
+        """The module, in this process."""
+        kubernetes = {**self.kubernetes, **changes.pop("kubernetes", {})}
+        arguments = {"platform": "kubernetes", "kubernetes": kubernetes, "cpu_window_s": 0}
+        return run_operation(AGENT_AUTOSCALER, check=check, **{**arguments, **changes})
+
+    def autoscale(self, *options: str, **variables: Any) -> Run:
+        """The playbook."""
+        host = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "cost_agent_platform": "kubernetes",
+            "cost_agent_kubernetes": self.kubernetes,
+            "cost_agent_state_store": f"file://{self.folder}/state",
+            **variables,
+        }
+        inventory = self.folder / "inventory.yml"
+        hosts = {"children": {"cost_agent": {"hosts": {"cluster": host}}}}
+        inventory.write_text(json.dumps({"all": hosts}))
+        return run_playbook("autoscale", inventory, self.folder, *options)
+
+    def get(self, *words: str) -> dict[str, Any]:
+        return self.cluster.get(f"--namespace={self.namespace}", *words)
+
+    def hpas(self) -> list[dict[str, Any]]:
+        return list(self.get("hpa")["items"])
+
+    def ready(self) -> int:
+        status = self.get("deployment", "cost-agent")["status"]
+        return int(status.get("readyReplicas", 0))
+
+    def load(self, faults: dict[str, Any]) -> None:
+        """Put exactly these faults in force in every pod, from its inside."""
+        for pod in self.get("pods")["items"]:
+            words = ("exec", pod["metadata"]["name"], "--", "python3", "-c", _POST)
+            self.kubectl(*words, json.dumps(faults))
+
+    def kubectl(self, *words: str, document: object = None) -> None:
+        self.cluster.kubectl(f"--namespace={self.namespace}", *words, document=document)
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> float:
+    """Seconds until the condition held; fails when it never did."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, "waited in vain"
+        time.sleep(0.5)
+    return time.monotonic() - begun
+
+
+@pytest.fixture(scope="module")
+def site(cluster: Cluster, namespace: str, tmp_path_factory) -> Site:
+    return Site(cluster, namespace, tmp_path_factory.mktemp("autoscaling"))
+
+
+@pytest.fixture(scope="module")
+def running(site: Site) -> Site:
+    site.apply()
+    within(60, lambda: site.ready() == 3)
+    return site
+
+
+@pytest.fixture
+def bare(running: Site) -> Site:
+    """The site without an autoscaler."""
+    running.kubectl("delete", "hpa", "--all")
+    return running
+
+
+def test_a_workload_that_is_not_there_is_refused(cluster, tmp_path):
+    # It is the namespace of nobody, which also has no workload.
+    outcome = Site(cluster, "nobody-s", tmp_path).autoscaler()
+    assert outcome["reason"] == "precondition"
+    assert "deploy.yml" in outcome["msg"]
+
+
+def test_the_playbook_foretells_makes_and_then_changes_nothing(bare):
+    check = bare.autoscale("--check", "--diff")
+    assert (check.code, check.changed) == (0, ["Autoscaler"]), check.output
+    assert bare.hpas() == []
+    run = bare.autoscale()
+    assert (run.code, run.changed) == (0, ["Autoscaler"]), run.output
+    [hpa] = bare.hpas()
+    assert (hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]) == (3, 10)
+    again = bare.autoscale()
+    assert (again.code, again.changed) == (0, [])
+    gone = bare.autoscale(cost_agent_autoscaler_state="absent")
+    assert (gone.code, gone.changed) == (0, ["Autoscaler"]), gone.output
+    assert bare.hpas() == []
+
+
+@pytest.mark.timeout(3 * PATIENCE_S)
+def test_replicas_follow_a_real_load_up_and_down(measured_cluster, bare):
+    settings = {
+        "cost_agent_autoscaler_max": MOST,
+        "cost_agent_autoscaler_scale_down": {"stabilization_s": 15},
+    }
+    run = bare.autoscale(**settings)
+    assert run.code == 0, run.output
+    bare.load(BUSY)
+    up_s = within(PATIENCE_S, lambda: bare.ready() == MOST)
+    run = bare.autoscale(**settings)
+    state = run.result_of("agent_autoscaler")["state"]
+    assert (run.code, run.changed) == (0, []), run.output
+    assert (state["scaled_by"], state["desired_replicas"]) == ("kubernetes", MOST)
+    assert state["cpu_percent"] > 70
+    reasons = {condition["type"]: condition["reason"] for condition in state["conditions"]}
+    assert reasons["ScalingActive"] == "ValidMetricFound"
+    assert reasons["ScalingLimited"] == "TooManyReplicas"
+    bare.load({})
+    down_s = within(PATIENCE_S, lambda: bare.ready() == 3)
+    print(f"3 -> {MOST} ready after {up_s:.0f} s of load, 3 again {down_s:.0f} s after it")
+
+
+def test_a_changed_policy_changes_the_object_and_nothing_else_of_it(bare):
+    bare.autoscaler()
+    bare.kubectl("annotate", "hpa", "cost-agent", "team=costs")
+    changed = bare.autoscaler(max=4, scale_up={"select": "disabled"})
+    assert changed["changed"]
+    assert changed["diff"]["before"]["policy"]["max"] == 10
+    [hpa] = bare.hpas()
+    assert hpa["spec"]["maxReplicas"] == 4
+    assert hpa["spec"]["behavior"]["scaleUp"]["selectPolicy"] == "Disabled"
+    assert hpa["metadata"]["annotations"]["team"] == "costs"
+    assert not bare.autoscaler(max=4, scale_up={"select": "disabled"})["changed"]
+
+
+def test_one_that_somebody_else_made_is_left_alone_until_it_is_taken_over(bare):
+    words = ("--min=2", "--max=6", "--cpu-percent=50", "--name=theirs")
+    bare.kubectl("autoscale", "deployment", "cost-agent", *words)
+    for state in ("present", "absent"):
+        outcome = bare.autoscaler(state=state)
+        assert outcome["reason"] == "precondition"
+        assert "theirs" in outcome["msg"]
+    same = bare.autoscaler(min=2, max=6, cpu_percent=50)
+    assert (same.get("failed"), same["changed"]) == (None, False)
+    assert bare.hpas()[0]["spec"]["maxReplicas"] == 6
+    forced = bare.autoscaler(kubernetes={"force": True})
+    assert forced["changed"], forced
+    [hpa] = bare.hpas()
+    assert (hpa["metadata"]["name"], hpa["spec"]["maxReplicas"]) == ("theirs", 10)
+    assert bare.autoscaler(state="absent")["changed"]
+    assert bare.hpas() == []
+
+
+def test_two_autoscalers_of_one_workload_are_refused(bare):
+    for name in ("one", "two"):
+        words = ("--max=6", f"--name={name}")
+        bare.kubectl("autoscale", "deployment", "cost-agent", *words)
+    outcome = bare.autoscaler()
+    assert outcome["reason"] == "precondition"
+    assert "one and two" in outcome["msg"]
+
+
+def test_a_user_without_the_right_is_told_which(bare, tmp_path):
+    bare.kubectl("create", "serviceaccount", "onlooker")
+    onlooker = bare.cluster.acting_as(bare.namespace, "onlooker", tmp_path / "kubeconfig")
+    outcome = bare.autoscaler(kubernetes={"kubeconfig": str(onlooker.kubeconfig)})
+    assert outcome["reason"] == "auth"
+    assert "horizontalpodautoscalers" in outcome["msg"]
+    assert "list" in outcome["msg"]
+
+
+def test_a_workload_that_asks_for_no_cpu_is_refused_until_something_asks_for_it(bare):
+    bare.apply(resources={})
+    try:
+        outcome = bare.autoscaler()
+        assert outcome["reason"] == "precondition"
+        assert "requests.cpu" in outcome["msg"]
+        assert bare.hpas() == []
+        # Then the namespace gives every new pod a request, which is as good.
+        limit = {"type": "Container", "defaultRequest": {"cpu": "50m"}, "default": {"cpu": "1"}}
+        bare.kubectl(
+            "apply",
+            "--filename=-",
+            document={
+                "apiVersion": "v1",
+                "kind": "LimitRange",
+                "metadata": {"name": "cpu"},
+                "spec": {"limits": [limit]},
+            },
+        )
+        bare.kubectl("rollout", "restart", "deployment/cost-agent")
+        bare.kubectl("rollout", "status", "deployment/cost-agent", "--timeout=90s")
+        within(60, lambda: len(bare.get("pods")["items"]) == 3)
+        assert bare.autoscaler()["changed"]
+    finally:
+        bare.kubectl("delete", "limitrange", "cpu", "--ignore-not-found")
+        bare.apply()

@@ -61,6 +61,10 @@ def open_migrator(agent: Agent) -> Migrator:
     """What runs a command of a release; raises `precondition` where the platform cannot."""
     if agent.platform == "process":
         return HostMigrator(agent)
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_migrator
+
+        return open_kubernetes_migrator(agent)
     raise OperationError(
         Reason.PRECONDITION,
         f"run a migration on platform {agent.platform}",

@@ -21,6 +21,7 @@ from .autoscaler_object import (
     status_of,
 )
 from .client import KubernetesClient
+from .names import FLOOR_ANNOTATION
 from .options import STATEFUL_SET, ClusterOptions
 from .resources import AUTOSCALERS, DEPLOYMENTS, PODS, STATEFUL_SETS
 
@@ -87,6 +88,7 @@ class KubernetesAutoscaler:
         change = {
             "metadata": {
                 "labels": wanted["metadata"]["labels"],
+                "annotations": {FLOOR_ANNOTATION: None},
                 "resourceVersion": metadata["resourceVersion"],
             },
             "spec": wanted["spec"],

@@ -21,9 +21,8 @@ from ..autoscaling.policy import (
     RatePolicy,
     Rules,
 )
-
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-MANAGED_BY = "optiinfra.cost_agent"
+from .bounds import floor_of
+from .names import MANAGED_BY, MANAGED_BY_LABEL
 
 _TYPES = {REPLICAS: "Pods", PERCENT: "Percent"}
 _SELECTS = {"max": "Max", "min": "Min", "disabled": "Disabled"}
@@ -102,7 +101,8 @@ def policy_of(found: Mapping[str, Any]) -> dict[str, Any]:
     metrics = spec.get("metrics") or []
     cpu_percents = [percent for percent in map(_cpu_percent, metrics) if percent is not None]
     policy: dict[str, Any] = {
-        "min": spec.get("minReplicas", 1),
+        # A count that was asked for raises the minimum, and is no policy.
+        "min": floor_of(found),
         "max": spec["maxReplicas"],
         "cpu_percent": cpu_percents[0] if cpu_percents else None,
         "scale_up": _rules_of(up, UP_STABILIZATION_S, UP_POLICIES),

@@ -18,6 +18,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.health
 from tests.cluster.kubernetes_platform import KubernetesPlatform
 from tests.component.operations import run_operation
 from tests.component.playbook_run import CHECKOUT
+from tests.component.process_platform import as_ordinary_user
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,6 +40,7 @@ def test_a_pod_is_known_by_its_service_account(platform, tmp_path):
     """As in a pod of AWX: nothing is given, and the files are where the kubelet puts them."""
     config = json.loads(platform.kubeconfig.read_text())
     certificate = config["clusters"][0]["cluster"]["certificate-authority-data"]
+    token = str(tmp_path / "token")
     (tmp_path / "token").write_text(platform.token())
     server = urlsplit(platform.cluster_server())
     place = "/run/secrets/kubernetes.io/serviceaccount"
@@ -57,8 +59,7 @@ def test_a_pod_is_known_by_its_service_account(platform, tmp_path):
         OPERATION_ARGUMENTS=json.dumps(arguments),
     )
     finished = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh"]
-        + [str(tmp_path / "token"), place, certificate, *operation],
+        ["unshare", "--mount", "sh", "-c", script, "sh", token, place, certificate, *operation],
         env=environment,
         cwd=CHECKOUT,
         capture_output=True,
@@ -103,19 +104,18 @@ def test_a_kubeconfig_that_cannot_be_used_is_invalid_input(platform, tmp_path, t
     assert str(broken) in outcome["msg"]
 
 
-def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, monkeypatch):
+def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_path):
     """Their health too, by credentials that are in no result."""
     succeeded(platform.agent())
     reached = succeeded(platform.info())["state"]["replicas"]
     assert {replica["via"] for replica in reached} == {"pod address"}
-
-    def out_of_reach(*_arguments, **_options):
-        raise TimeoutError
-
-    pods = "ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kubernetes.pods"
-    monkeypatch.setattr(f"{pods}.socket.create_connection", out_of_reach)
-    seen = succeeded(platform.info())["state"]
-    monkeypatch.undo()
+    # Only for a user of its own: the kubelet has to reach the pods.
+    rule = ["OUTPUT", "-p", "tcp", "--dport", "8001", "-m", "owner", "--uid-owner", "65534"]
+    subprocess.run(["iptables", "-I", *rule, "-j", "DROP"], check=True)
+    try:
+        seen = succeeded(as_ordinary_user(tmp_path, platform.info))["state"]
+    finally:
+        subprocess.run(["iptables", "-D", *rule, "-j", "DROP"], check=True)
     assert {replica["via"] for replica in seen["replicas"]} == {"API server"}
     token = json.loads(platform.kubeconfig.read_text())["users"][0]["user"]["token"]
     outcome = run_operation(

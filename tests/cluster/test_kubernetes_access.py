@@ -109,6 +109,9 @@ def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_pa
     succeeded(platform.agent())
     reached = succeeded(platform.info())["state"]["replicas"]
     assert {replica["via"] for replica in reached} == {"pod address"}
+    server, token = platform.cluster_server(), platform.token()
+    by_token = {"host": server, "api_key": token, "validate_certs": False}
+    platform.connection = by_token
     # Only for a user of its own: the kubelet has to reach the pods.
     rule = ["OUTPUT", "-p", "tcp", "--dport", "8001", "-m", "owner", "--uid-owner", "65534"]
     subprocess.run(["iptables", "-I", *rule, "-j", "DROP"], check=True)
@@ -117,12 +120,8 @@ def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_pa
     finally:
         subprocess.run(["iptables", "-D", *rule, "-j", "DROP"], check=True)
     assert {replica["via"] for replica in seen["replicas"]} == {"API server"}
-    token = json.loads(platform.kubeconfig.read_text())["users"][0]["user"]["token"]
     outcome = run_operation(
-        HEALTH_INFO,
-        targets=seen["targets"],
-        basic_path="/api/v1/ready",
-        kubernetes={"kubeconfig": str(platform.kubeconfig), "namespace": platform.namespace},
+        HEALTH_INFO, targets=seen["targets"], basic_path="/api/v1/ready", kubernetes=by_token
     )
     assert [each["api"]["verdict"] for each in api_of(outcome)] == ["healthy"] * 3
     assert token not in json.dumps([seen, outcome])

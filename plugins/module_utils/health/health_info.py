@@ -203,19 +203,31 @@ def _look_until_met(plan: Plan, observer: Observer, context: Context) -> AgentAs
 def _look_while_met(
     plan: Plan, observer: Observer, context: Context
 ) -> tuple[AgentAssessment, float]:
-    """The first look that does not meet the requirement, else the last, and how far the soak was."""
+    """Look on until the soak is over or the requirement is not met; the look, and how far it was.
+
+    A replica that is down ends it. What is merely slow, or not seen, must be so in two looks one
+    after the other: a single slow answer is no reason to take a release back.
+    """
     soak = Deadline(context.clock, plan.soak_s)
+    doubted = False
 
     def look() -> AgentAssessment | None:
+        nonlocal doubted
         agent = observer.look()
         context.progress.update(
             f"{plan.agent} is {agent.verdict.value}: seconds", round(soak.elapsed), plan.soak_s
         )
-        return None if _is_met(plan, agent) else agent
+        is_certain = doubted or any(each.verdict is Verdict.DOWN for each in agent.replicas)
+        doubted = not _is_met(plan, agent)
+        return agent if doubted and is_certain else None
 
     pauses = backoff(_SOAK_PAUSE_S, 1.0, _SOAK_PAUSE_S)
-    fallen = poll(look, soak, context.clock, pauses)
-    return fallen or observer.last or observer.look(), soak.elapsed
+    agent = poll(look, soak, context.clock, pauses)
+    if agent is None and doubted:
+        context.clock.sleep(_SOAK_PAUSE_S)
+    if agent is None:
+        agent = observer.look() if doubted else observer.last or observer.look()
+    return agent, soak.elapsed
 
 
 def _is_met(plan: Plan, agent: AgentAssessment) -> bool:

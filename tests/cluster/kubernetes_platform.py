@@ -52,6 +52,7 @@ class KubernetesPlatform(OperatedPlatform):
         cluster.apply(*operator, *documents(self.namespace, kind, **spec))
         kubeconfig = folder / f"{self.namespace}.kubeconfig"
         self.operator = cluster.acting_as(self.namespace, ACCOUNT, kubeconfig)
+        self.kubeconfig = kubeconfig
         self.connection: dict[str, Any] = {"kubeconfig": str(kubeconfig)}
 
     def close(self) -> None:

@@ -48,10 +48,10 @@ def test_a_thousand_pods_are_read_in_time_and_in_little_memory(thousand):
         running = start_operation(
             "platforms", "agent_info", platform="kubernetes", kubernetes=connection
         )
-        output = running.process.stdout.read()
-        _pid, _status, usage = os.wait4(running.pid, 0)
+        with running.process.stdout, running.process.stderr:
+            outcome = json.load(running.process.stdout)
+            _pid, _status, usage = os.wait4(running.pid, 0)
         running.process.returncode = 0
-        outcome = json.loads(output)
         assert outcome["summary"] == f"{PODS} of {PODS} ready, release cost-agent:1.4.1"
         assert len(outcome["state"]["targets"]) == PODS
         seconds.append(outcome["duration"])

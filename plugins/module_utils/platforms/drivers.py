@@ -65,6 +65,10 @@ def open_migrator(agent: Agent) -> Migrator:
         from .docker.open import docker_migrator
 
         return docker_migrator(agent, SystemClock())
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_migrator
+
+        return open_kubernetes_migrator(agent)
     raise OperationError(
         Reason.PRECONDITION,
         f"run a migration on platform {agent.platform}",

@@ -21,6 +21,7 @@ from ..autoscaling.policy import (
     RatePolicy,
     Rules,
 )
+from .bounds import floor_of
 from .names import FLOOR_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL
 from .owners import owner_of
 
@@ -84,7 +85,7 @@ def policy_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Documen
     """
     spec = dict(wanted["spec"])
     floor, raised = spec["minReplicas"], found["spec"].get("minReplicas", 1)
-    stays = _floor(found) is not None and floor < raised <= spec["maxReplicas"]
+    stays = floor_of(found) < raised and floor < raised <= spec["maxReplicas"]
     if stays:
         spec["minReplicas"] = raised
     return {
@@ -95,12 +96,6 @@ def policy_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Documen
         },
         "spec": spec,
     }
-
-
-def _floor(found: Mapping[str, Any]) -> int | None:
-    """The policy's minimum, where an operator's count took its place."""
-    text = (found["metadata"].get("annotations") or {}).get(FLOOR_ANNOTATION, "")
-    return int(text) if text.isdigit() else None
 
 
 def is_ours(found: Mapping[str, Any]) -> bool:
@@ -120,13 +115,14 @@ def policy_of(found: Mapping[str, Any]) -> dict[str, Any]:
 
     What a policy cannot say is told too, so that it equals none: other metrics, a tolerance.
     """
-    spec, floor = found["spec"], _floor(found)
+    spec = found["spec"]
     behavior = spec.get("behavior") or {}
     up, down = behavior.get("scaleUp") or {}, behavior.get("scaleDown") or {}
     metrics = spec.get("metrics") or []
     cpu_percents = [percent for percent in map(_cpu_percent, metrics) if percent is not None]
     policy: dict[str, Any] = {
-        "min": spec.get("minReplicas", 1) if floor is None else floor,
+        # A count that an operator asked for raises the minimum, and is no policy.
+        "min": floor_of(found),
         "max": spec["maxReplicas"],
         "cpu_percent": cpu_percents[0] if cpu_percents else None,
         "scale_up": _rules_of(up, UP_STABILIZATION_S, UP_POLICIES),

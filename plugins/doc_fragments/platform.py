@@ -20,8 +20,10 @@ options:
         outlives its restarts. Needs root, and the units that role C(deploy) installs.
       - V(kubernetes) runs them as the pods of a Deployment or StatefulSet, which the role deploy
         applies. It needs the Python library kubernetes where the module runs.
+      - V(docker) runs each as a container that publishes a port of its own. It needs the Python
+        library docker where the module runs, and nothing on the engine's machine.
     type: str
-    choices: [process, systemd, kubernetes]
+    choices: [process, systemd, docker, kubernetes]
     default: process
   name:
     description:
@@ -42,73 +44,6 @@ options:
       - Without it, the folder C(state) below O(home), and on Kubernetes ConfigMaps of the
         agent's namespace.
     type: str
-  kubernetes:
-    description:
-      - How to reach the cluster, and which workload in it is the agent.
-      - Without O(kubernetes.host), O(kubernetes.kubeconfig) and O(kubernetes.context), what the
-        variables of kubernetes.core say, such as E(K8S_AUTH_KUBECONFIG) and E(K8S_AUTH_API_KEY),
-        then E(KUBECONFIG), then C(~/.kube/config), then the service account of the pod that this
-        runs in.
-    type: dict
-    suboptions:
-      kubeconfig:
-        description: A kubeconfig, or several as E(KUBECONFIG) lists them.
-        type: path
-      context:
-        description: The context of the kubeconfig; its current one by default.
-        type: str
-      host:
-        description: URL of the API server, instead of a kubeconfig.
-        type: str
-      api_key:
-        description: A bearer token for O(kubernetes.host).
-        type: str
-      ca_cert:
-        description: A file with the CA certificates of the API server.
-        type: path
-      client_cert:
-        description: A file with a client certificate for O(kubernetes.host).
-        type: path
-      client_key:
-        description: A file with its key.
-        type: path
-      validate_certs:
-        description: Whether the API server's certificate is checked.
-        type: bool
-        default: true
-      namespace:
-        description: The agent's namespace.
-        type: str
-        default: optiinfra
-      kind:
-        description: Which kind of workload the agent is.
-        type: str
-        choices: [Deployment, StatefulSet]
-        default: Deployment
-      workload:
-        description: The workload's name; O(name) by default.
-        type: str
-      container:
-        description:
-          - The agent's container in the workload's pods; the one that is called as O(name), else
-            the first, by default.
-        type: str
-      force:
-        description:
-          - Change the workload also where it is paused, or where something else owns it that will
-            change it back, such as Argo CD, Flux, Helm or an operator.
-        type: bool
-        default: false
-      adjust_autoscaler:
-        description:
-          - Move the bounds of a HorizontalPodAutoscaler for a count that lies outside them.
-          - Without it such a count is refused.
-        type: bool
-        default: false
-      request_timeout_s:
-        description: Seconds that one request may take.
-        type: float
-        default: 30
 """
 
     SERVING = r"""

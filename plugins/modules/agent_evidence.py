@@ -10,7 +10,7 @@ short_description: Save what is to be seen of an agent
 version_added: 0.1.0
 description:
   - Saves the agent's state, the last lines of each replica's log and what the play knows already
-    as one JSON document in the state store, below C(evidence/<name>/).
+    as one JSON document, in the state store unless told otherwise, below C(evidence/<name>/).
   - Run it before a remedy, which wipes away what happened. Secrets of the replicas' environment and
     passwords in URLs are masked.
   - What cannot be seen is named in the document, and does not keep the rest from being saved.
@@ -20,6 +20,11 @@ options:
       - What the play knows already, kept as it is given, for example the result of the task that
         failed and of the last health check.
     type: dict
+  save_to:
+    description:
+      - Where the document is saved, C(file:///folder) or C(s3://bucket/prefix).
+      - Without it, O(state_store).
+    type: str
   lines:
     description: Lines of each replica's log, 1 to 10000.
     type: int
@@ -35,6 +40,8 @@ attributes:
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
+  - optiinfra.cost_agent.docker
+  - optiinfra.cost_agent.kubernetes
 seealso:
   - module: optiinfra.cost_agent.agent_info
   - module: optiinfra.cost_agent.agent_logs_info
@@ -51,7 +58,7 @@ EXAMPLES = r"""
   rescue:
     - name: Save the evidence
       optiinfra.cost_agent.agent_evidence:
-        state_store: s3://operations/state
+        save_to: s3://operations/incidents
         known:
           failure: "{{ ansible_failed_result }}"
 
@@ -74,7 +81,7 @@ state:
     location:
       description: Address of the document. Also in the job's stats, as C(cost_agent_evidence).
       type: str
-      sample: s3://operations/state/evidence/cost-agent/20250123T100000Z-5f0c2ab1.json
+      sample: s3://operations/incidents/evidence/cost-agent/20250123T100000.250000Z-5f0c2ab1.json
     missing:
       description: What could not be seen, and why.
       type: dict

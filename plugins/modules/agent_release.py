@@ -103,6 +103,8 @@ options:
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
+  - optiinfra.cost_agent.docker
+  - optiinfra.cost_agent.kubernetes
 seealso:
   - module: optiinfra.cost_agent.agent
   - module: optiinfra.cost_agent.agent_rollback

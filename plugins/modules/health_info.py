@@ -25,6 +25,7 @@ description:
     C(application/health+json) are understood. Redirects are not followed.
   - Each target is given O(timeout_s), and all of them together at most one second more.
 extends_documentation_fragment:
+  - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.attributes
 options:
   agent:
@@ -244,8 +245,8 @@ options:
     default: 0.0
   soak_s:
     description:
-      - Seconds for which O(require), once it is met, must hold. The first look that does not meet
-        it is the failure.
+      - Seconds for which O(require), once it is met, must hold. A replica that is down is a failure
+        at once; what is merely slow, or cannot be seen, when two looks in a row find it so.
       - Does nothing without O(require).
     type: float
     default: 0.0

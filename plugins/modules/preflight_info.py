@@ -24,6 +24,8 @@ options:
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
+  - optiinfra.cost_agent.docker
+  - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.platform.serving
 seealso:
   - module: optiinfra.cost_agent.agent_release

@@ -35,3 +35,26 @@ async def refuse(request, call_next):
     return await call_next(request)
 """)
     return source
+
+
+def falling(folder: Path, port: int, after_s: float) -> Path:
+    """The agent's source, whose replica on this port is unhealthy from some time after its start."""
+    source = folder / "falling"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(AGENT_SOURCE, source)
+    with (source / "src" / "main.py").open("a") as main:
+        main.write(f"""
+
+import os
+
+begun = time.monotonic()
+
+
+@app.middleware("http")
+async def fall(request, call_next):
+    is_the_one = os.environ["COST_AGENT_REPLICA"].endswith("-{port}")
+    if is_the_one and "health" in request.url.path and time.monotonic() - begun > {after_s}:
+        return JSONResponse({{"status": "unhealthy"}}, status_code=503)
+    return await call_next(request)
+""")
+    return source

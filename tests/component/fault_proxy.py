@@ -23,13 +23,15 @@ does not grow. What happens is one of:
 
 `proxy.refusing()` is a block in which nobody can connect. `proxy.requests` holds
 "METHOD /path?query" of all requests so far, `proxy.clear()` takes the faults back.
-Faults are injected into S3's plain HTTP; signatures stay valid, since Host is passed on.
+Faults are injected into plain HTTP; S3's signatures stay valid, since Host is passed on. In front
+of a server that speaks TLS, give the context that the proxy trusts it by as `tls`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -152,10 +154,11 @@ class Head:
 class FaultProxy:
     """A context manager; `url` is what a client connects to."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(upstream)
         assert parts.hostname in ("127.0.0.1", "localhost"), "only servers on this machine"
         self._upstream = (parts.hostname, parts.port or 80)
+        self._tls = tls
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -230,7 +233,7 @@ class FaultProxy:
         with self._lock:
             self._open.add(client)
         try:
-            with client, socket.create_connection(self._upstream) as server:
+            with client, self._connected() as server:
                 reading = client.makefile("rb"), server.makefile("rb")
                 with reading[0], reading[1]:
                     while self._exchange(client, server, *reading):
@@ -240,6 +243,12 @@ class FaultProxy:
         finally:
             with self._lock:
                 self._open.discard(client)
+
+    def _connected(self) -> socket.socket:
+        server = socket.create_connection(self._upstream)
+        if self._tls is None:
+            return server
+        return self._tls.wrap_socket(server, server_hostname=self._upstream[0])
 
     def _exchange(
         self, client: socket.socket, server: socket.socket, requests: BinaryIO, answers: BinaryIO

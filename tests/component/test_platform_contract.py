@@ -305,7 +305,7 @@ def test_info_watches_the_cpu_for_a_while(started):
     outcome = succeeded(started.info(cpu_window_s=0.2))
     for replica in outcome["state"]["replicas"]:
         assert 0 <= replica["usage"]["cpu_percent"] < 100
-        assert 0.1 < replica["usage"]["cpu_window_s"] < 2
+        assert 0.1 < replica["usage"]["cpu_window_s"] < 4
 
 
 @pytest.mark.parametrize("seconds", [-1, 61, float("nan")])

@@ -131,7 +131,7 @@ VOLATILE_KEYS = {
     "total_bytes", "peak_scratch_bytes",
 }  # fmt: skip
 VOLATILE_TEXT = re.compile(
-    r"\d{8}T\d{6}Z-[0-9a-f]{8}|_\d{14}\b|\b[\d.]+ [KM]?i?B\b|"
+    r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]{8}|_\d{14}\b|\b[\d.]+ [KM]?i?B\b|"
     r"\bpid \d+|\b\d+(\.\d+)? ?(s|ms|MB|%)(?!\w)|\d{4}-\d\d-\d\dT[\d:.+]+Z?"
 )
 

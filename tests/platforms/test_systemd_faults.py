@@ -93,7 +93,7 @@ def note(outcome, name=FIRST):
         (AGENT_ROLLBACK, {}),
         (PREFLIGHT_INFO, {}),
     ],
-    ids=lambda value: getattr(value, "name", "-".join(value)),
+    ids=lambda value: getattr(value, "name", "") or value.get("state", ""),
 )
 def test_a_target_without_systemd_is_refused(foreign, operation, arguments):
     outcome = Run(foreign, operation, False, arguments).result()

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..platforms import kubernetes_argument
+
 _Spec = dict[str, dict[str, Any]]
 
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -37,6 +39,7 @@ def health_options() -> _Spec:
         "ca_file": {"type": "path"},
         "client_cert": {"type": "path"},
         "client_key": {"type": "path"},
+        "kubernetes": kubernetes_argument(),
         "thresholds": {"type": "dict", "apply_defaults": True, "options": _thresholds()},
         "require": {"type": "str", "choices": ["healthy", "degraded"]},
         "wait_s": {"type": "float", "default": 0.0},

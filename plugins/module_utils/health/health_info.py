@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.context import Context
@@ -12,6 +13,7 @@ from ..core.errors import OperationError, Reason
 from ..core.operation import Operation, Params
 from ..core.result import Result
 from ..core.textfile import write_textfile
+from ..platforms import access_through_server
 from . import report
 from .arguments import health_options
 from .assessment import (
@@ -23,7 +25,7 @@ from .assessment import (
 from .conversation import Conversation, DependencyConversation, ReplicaConversation
 from .history import HealthHistory, record
 from .indicators import Indicator, measured
-from .plan import Plan, read_plan
+from .plan import Plan, let_through, read_plan
 from .sweep import sweep
 from .textfile import render
 from .usage import UsageReading
@@ -151,6 +153,14 @@ def health_info(params: Params, context: Context) -> Result:
     met must hold for `soak_s`.
     """
     plan = read_plan(params)
+    urls = [target.url for target in plan.targets if not target.not_running]
+    with access_through_server(params["kubernetes"], urls) as access:
+        if access is not None:
+            plan = replace(plan, transport=let_through(plan.transport, access))
+        return _look_and_keep(plan, context)
+
+
+def _look_and_keep(plan: Plan, context: Context) -> Result:
     history = None
     before: dict[str, UsageReading] = {}
     if plan.state_store:
@@ -193,19 +203,31 @@ def _look_until_met(plan: Plan, observer: Observer, context: Context) -> AgentAs
 def _look_while_met(
     plan: Plan, observer: Observer, context: Context
 ) -> tuple[AgentAssessment, float]:
-    """The first look that does not meet the requirement, else the last, and how far the soak was."""
+    """Look on until the soak is over or the requirement is not met; the look, and how far it was.
+
+    A replica that is down ends it. What is merely slow, or not seen, must be so in two looks one
+    after the other: a single slow answer is no reason to take a release back.
+    """
     soak = Deadline(context.clock, plan.soak_s)
+    doubted = False
 
     def look() -> AgentAssessment | None:
+        nonlocal doubted
         agent = observer.look()
         context.progress.update(
             f"{plan.agent} is {agent.verdict.value}: seconds", round(soak.elapsed), plan.soak_s
         )
-        return None if _is_met(plan, agent) else agent
+        is_certain = doubted or any(each.verdict is Verdict.DOWN for each in agent.replicas)
+        doubted = not _is_met(plan, agent)
+        return agent if doubted and is_certain else None
 
     pauses = backoff(_SOAK_PAUSE_S, 1.0, _SOAK_PAUSE_S)
-    fallen = poll(look, soak, context.clock, pauses)
-    return fallen or observer.last or observer.look(), soak.elapsed
+    agent = poll(look, soak, context.clock, pauses)
+    if agent is None and doubted:
+        context.clock.sleep(_SOAK_PAUSE_S)
+    if agent is None:
+        agent = observer.look() if doubted else observer.last or observer.look()
+    return agent, soak.elapsed
 
 
 def _is_met(plan: Plan, agent: AgentAssessment) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from ..core.errors import invalid_option
@@ -18,6 +18,9 @@ from ..core.redact import MASK
 from .curl_sender import Transport
 from .indicators import Thresholds
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from ..platforms import ServerAccess
 
 _AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -220,6 +223,19 @@ def _transport(params: Params) -> Transport:
         client_key=params["client_key"],
         validate_certs=params["validate_certs"],
         headers=_headers(params["headers"] or {}),
+    )
+
+
+def let_through(transport: Transport, access: ServerAccess) -> Transport:
+    """The same through an API server, which takes the Authorization header for itself."""
+    theirs = [line for line in transport.headers if not line.lower().startswith("authorization:")]
+    return replace(
+        transport,
+        ca_file=access.ca_file,
+        client_cert=access.client_cert,
+        client_key=access.client_key,
+        validate_certs=access.validate_certs,
+        headers=(*theirs, *access.headers),
     )
 
 

@@ -1,7 +1,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The platforms that the agent runs on: one protocol, and the operations on top of it.
+"""Where the agent runs, and what is done with it there.
 
-Other areas may use the names that are imported here; today none does. An operation is imported
-from its own file by its module and action, which so load nothing of the others.
+The names come from their files when they are first asked for: a health check of processes needs
+nothing of Kubernetes.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .kubernetes.options import kubernetes_argument
+    from .kubernetes.proxied import ServerAccess, access_through_server
+
+__all__ = ["ServerAccess", "access_through_server", "kubernetes_argument"]
+
+_FILES = {"kubernetes_argument": "options"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".kubernetes.{_FILES.get(name, 'proxied')}", __name__), name)

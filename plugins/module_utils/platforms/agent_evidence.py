@@ -16,6 +16,7 @@ from ..core.errors import OperationError
 from ..core.operation import Operation, Params
 from ..core.redact import redact
 from ..core.result import Result
+from ..repository import open_state_store
 from .agent_info import observe_agent
 from .agent_logs import read_lines
 from .agent_options import Agent, at_least, read_agent, state_store_url
@@ -29,20 +30,22 @@ def run(params: Params, context: Context) -> Result:
     agent = read_agent(params)
     lines, keep = read_lines(params["lines"]), params["keep"]
     at_least("keep", keep, 1)
+    url = params["save_to"] or state_store_url(params)
+    store = open_state_store(url)
     driver = open_driver(agent, None, context.clock)
     now = context.clock.now()
     evidence, missing = _gather(agent, driver, lines)
     evidence = {"agent": agent.name, "platform": agent.platform, "taken_at": now, **evidence}
     evidence["known"] = params["known"] or {}
     prefix = f"evidence/{agent.name}"
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     key = f"{prefix}/{stamp}-{uuid.uuid4().hex[:8]}.json"
     if not context.check_mode:
         text = json.dumps(_masked(evidence, driver), indent=2, sort_keys=True)
-        agent.store.write(key, text.encode())
-        for old in agent.store.list(prefix)[:-keep]:
-            agent.store.delete(old)
-    location = f"{state_store_url(params)}/{key}"
+        store.write(key, text.encode())
+        for old in store.list(prefix)[:-keep]:
+            store.delete(old)
+    location = f"{url.rstrip('/')}/{key}"
     return Result(
         changed=True,
         actions=[f"Saved the evidence as {location}"],
@@ -81,6 +84,7 @@ AGENT_EVIDENCE = Operation(
     argument_spec={
         **platform_arguments(),
         "known": {"type": "dict"},
+        "save_to": {"type": "str"},
         "lines": {"type": "int", "default": 200},
         "keep": {"type": "int", "default": 20},
     },

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,12 +23,18 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Agent:
-    """Which agent on which platform, and where its state is kept."""
+    """Which agent on which platform, and where its state is kept.
+
+    `docker` and `kubernetes` are those options as they were given, for the driver of the platform
+    to read.
+    """
 
     platform: str
     name: str
     home: Path
     store: StateStore
+    docker: Mapping[str, Any] = field(default_factory=dict)
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,14 @@ def read_agent(params: dict[str, Any]) -> Agent:
         raise invalid_option(
             "home", f"{str(home)!r} is no absolute path", "Give it from the root on"
         )
-    return Agent(params["platform"], name, home, open_state_store(state_store_url(params)))
+    docker, kubernetes = params.get("docker") or {}, params.get("kubernetes") or {}
+    if params["platform"] == "kubernetes" and not params["state_store"]:
+        from .kubernetes.state_store import open_config_maps
+
+        store: StateStore = open_config_maps(kubernetes, name)
+    else:
+        store = open_state_store(state_store_url(params))
+    return Agent(params["platform"], name, home, store, docker=docker, kubernetes=kubernetes)
 
 
 def state_store_url(params: dict[str, Any]) -> str:

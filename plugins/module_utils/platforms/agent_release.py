@@ -177,7 +177,8 @@ def _record_good(wanted: str | None, store: ReleaseStore, context: Context) -> R
             "Deploy the release, prove it healthy, then record it",
         )
     newest = last_good(store.releases())
-    changed = newest is None or newest.id != current.id
+    known = (newest.id, newest.template) if newest else None
+    changed = known != (current.id, current.template)
     if changed and not context.check_mode:
         store.mark_good(current, context.clock.now())
     return Result(
@@ -211,29 +212,31 @@ def _good_diff(release: str, newest: Release | None) -> dict[str, Any]:
 def _roll_back(to: str | None, store: ReleaseStore, context: Context) -> Result:
     current, records = store.current(), list(store.releases())
     before = current.id if current else None
-    target = _rollback_target(to, current, records)
-    changed = target.id != before
+    target = _rollback_target(to, current, records, store)
+    changed = target.id != before or _is_another_template(target, current)
     if changed and not context.check_mode:
-        store.switch(target.id)
+        store.switch(target.id, target.template)
     summary = f"from {before or 'none'} to {target.id}"
     if not changed:
         summary = f"{target.id} is current" + ("" if to else " and recorded good")
     return Result(
         changed=changed,
-        actions=[_switched(before, target.id)] if changed else [],
+        actions=[_rolled_back(before, target)] if changed else [],
         state=_state(store, target.id, before, []),
         summary=summary,
         diff=_diff(before, target.id),
     )
 
 
-def _rollback_target(to: str | None, current: Release | None, records: list[Release]) -> Release:
+def _rollback_target(
+    to: str | None, current: Release | None, records: list[Release], store: ReleaseStore
+) -> Release:
     """The release to roll back to; the current one where there is nothing to roll back from.
 
     Raises `precondition` when there is no such release.
     """
     if to is not None:
-        target = next((record for record in records if record.id == to), None)
+        target = store.named(to)
         wanted, seen = f"roll back to release {to}", "it is not installed"
     elif current is not None and current.good_at is not None:
         return current
@@ -268,6 +271,16 @@ def _deadline(params: Params, context: Context) -> Deadline:
     if not 0 < seconds < math.inf:
         raise invalid_option("timeout_s", f"{seconds:g} is no time limit", "Give seconds above 0")
     return Deadline(context.clock, seconds)
+
+
+def _is_another_template(target: Release, current: Release | None) -> bool:
+    return bool(target.template) and current is not None and target.template != current.template
+
+
+def _rolled_back(before: str | None, target: Release) -> str:
+    if before == target.id:
+        return f"Brought back the template that {target.id} ran in"
+    return _switched(before, target.id)
 
 
 def _switched(before: str | None, after: str) -> str:

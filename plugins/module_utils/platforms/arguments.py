@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .docker.arguments import docker_arguments
 from .kubernetes.options import kubernetes_argument
 
-PLATFORMS = ["process", "systemd", "kubernetes"]
+PLATFORMS = ["process", "systemd", "docker", "kubernetes"]
+DEFAULT_APP = "src.main:app"
 
 
 def platform_arguments() -> dict[str, dict[str, Any]]:
@@ -18,6 +20,7 @@ def platform_arguments() -> dict[str, dict[str, Any]]:
         "name": {"type": "str", "default": "cost-agent"},
         "home": {"type": "path", "default": "/opt/cost-agent"},
         "state_store": {"type": "str"},
+        "docker": docker_arguments(),
         "kubernetes": kubernetes_argument(),
     }
 
@@ -28,5 +31,5 @@ def serving_arguments() -> dict[str, dict[str, Any]]:
         "replicas": {"type": "int"},
         "host": {"type": "str", "default": "0.0.0.0"},
         "port": {"type": "int", "default": 8001},
-        "app": {"type": "str", "default": "src.main:app"},
+        "app": {"type": "str", "default": DEFAULT_APP},
     }

@@ -8,7 +8,7 @@ worker of each task; the others where they are asked for, since a target has non
 
 from __future__ import annotations
 
-from ..core.clock import Clock
+from ..core.clock import Clock, SystemClock
 from ..core.errors import OperationError, Reason
 from .agent_options import Agent, Serving
 from .host.migration import HostMigrator
@@ -27,6 +27,14 @@ def open_driver(agent: Agent, serving: Serving | None, clock: Clock) -> Driver:
         from .systemd.driver import SystemdDriver
 
         return SystemdDriver(agent, serving, clock)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, serving, clock)
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import KubernetesDriver
+
+        return KubernetesDriver(agent, serving, clock)
     raise ValueError(f"no driver for platform {agent.platform}")
 
 
@@ -38,6 +46,14 @@ def open_release_store(agent: Agent) -> ReleaseStore:
         require_systemd(f"keep releases of {agent.name} on platform systemd")
     if agent.platform in ("process", "systemd"):
         return FolderReleaseStore(agent)
+    if agent.platform == "docker":
+        from .docker.open import docker_driver
+
+        return docker_driver(agent, None, SystemClock()).release_store
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_releases
+
+        return open_kubernetes_releases(agent)
     raise ValueError(f"no releases on platform {agent.platform}")
 
 

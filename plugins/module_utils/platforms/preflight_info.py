@@ -16,6 +16,9 @@ from .arguments import platform_arguments, serving_arguments
 from .drivers import open_driver
 from .intent import DEFAULT_REPLICAS, read_intent
 
+# The checks that a summary names, of whichever platform.
+_SHOWN = ("python", "engine", "ports", "api", "workload", "quota")
+
 
 def run(params: Params, context: Context) -> Result:
     """Look at everything, then fail with all that is missing at once."""
@@ -43,7 +46,7 @@ def run(params: Params, context: Context) -> Result:
             "Put these right, then run this again",
             state=state,
         )
-    shown = [check.seen for check in checks if check.name in ("python", "ports")]
+    shown = [check.seen for check in checks if check.name in _SHOWN]
     return Result(state=state, summary=", ".join(shown))
 
 

@@ -18,13 +18,15 @@ class Release:
     """One release that replicas can be started from.
 
     `digest` is its content's; times are seconds since the epoch. `good_at` is None until it is
-    recorded that the release proved healthy since it was last deployed.
+    recorded that the release proved healthy since it was last deployed. `template` is what
+    replicas are made from beside it, where the platform keeps that with a release.
     """
 
     id: str
     digest: str
     installed_at: float
     good_at: float | None = None
+    template: str = ""
 
     def shown(self) -> dict[str, Any]:
         """The release as `agent_info` returns it."""
@@ -76,6 +78,9 @@ class ReleaseStore(Protocol):
     def releases(self) -> Sequence[Release]:
         """The releases that are kept, installed last first."""
 
+    def named(self, to: str) -> Release | None:
+        """The release that an operator means to roll back to: by its id, or as else it is known."""
+
     def in_use(self) -> set[str]:
         """The ids that replicas are on record with, running or not."""
 
@@ -91,8 +96,11 @@ class ReleaseStore(Protocol):
         other content already, and what keeps the release from being installed.
         """
 
-    def switch(self, release_id: str) -> None:
-        """Make the release current, in one step; no running replica is touched."""
+    def switch(self, release_id: str, template: str = "") -> None:
+        """Make the release current, in one step; no running replica is touched.
+
+        A rollback names the `template` that comes back with the release, where there are such.
+        """
 
     def remove(self, names: Sequence[str]) -> list[str]:
         """Remove releases or remnants, and return in words which could not be and why."""

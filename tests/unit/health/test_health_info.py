@@ -124,17 +124,32 @@ def test_health_that_holds_for_the_soak_passes_at_its_end(run, fake_clock):
     assert 30 <= fake_clock.monotonic() < 31
 
 
-def test_health_that_falls_during_the_soak_fails_at_once(run, fake_clock):
-    outcome = run("ok", "ok", "ok", "degraded", "ok", require="healthy", wait_s=60, soak_s=30)
+def test_a_replica_that_goes_down_during_the_soak_is_a_failure_at_once(run, fake_clock):
+    outcome = run("ok", "ok", "ok", "down", "ok", require="healthy", wait_s=60, soak_s=30)
     assert outcome["reason"] == "failed_state"
-    assert "healthy for 30 s: after 4 s it is degraded" in outcome["msg"]
-    assert outcome["state"]["verdict"] == "degraded"
+    assert "healthy for 30 s: after 4 s it is down" in outcome["msg"]
     assert fake_clock.monotonic() == pytest.approx(4)
 
 
-def test_an_agent_that_cannot_be_seen_any_more_during_the_soak_is_unreachable(run):
-    outcome = run("ok", "no DNS", require="healthy", wait_s=60, soak_s=30)
-    assert outcome["reason"] == "unreachable"
+@pytest.mark.parametrize(
+    ("word", "reason"), [("degraded", "failed_state"), ("no DNS", "unreachable")]
+)
+def test_what_is_worse_twice_in_a_row_is_a_failure(run, fake_clock, word, reason):
+    outcome = run("ok", "ok", word, word, "ok", require="healthy", wait_s=60, soak_s=30)
+    assert outcome["reason"] == reason
+    assert fake_clock.monotonic() == pytest.approx(4)
+
+
+@pytest.mark.parametrize("word", ["degraded", "no DNS"])
+def test_what_is_worse_for_one_look_is_not(run, word):
+    outcome = run("ok", word, "ok", word, "ok", require="healthy", wait_s=60, soak_s=30)
+    assert outcome["state"]["verdict"] == "healthy"
+
+
+@pytest.mark.parametrize(("then", "reason"), [("ok", None), ("degraded", "failed_state")])
+def test_a_doubt_at_the_end_of_the_soak_is_settled_by_one_more_look(run, then, reason):
+    looks = ["ok", "ok", "ok", "degraded", then]
+    assert run(*looks, require="healthy", soak_s=4).get("reason") == reason
 
 
 def test_what_never_was_healthy_is_not_soaked(run, fake_clock):

@@ -68,6 +68,9 @@ class FolderReleaseStore:
     def releases(self) -> Sequence[InstalledRelease]:
         return self._releases.records()
 
+    def named(self, to: str) -> Release | None:
+        return next((each for each in self.releases() if each.id == to), None)
+
     def in_use(self) -> set[str]:
         return self._releases.in_use()
 
@@ -102,7 +105,7 @@ class FolderReleaseStore:
                 preparation = prepare(params, source, self._layout)
                 yield _FolderInstallation(preparation, self._layout, self._releases)
 
-    def switch(self, release_id: str) -> None:
+    def switch(self, release_id: str, template: str = "") -> None:
         self._releases.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:

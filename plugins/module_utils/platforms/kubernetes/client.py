@@ -107,7 +107,7 @@ class KubernetesClient:
             query["continue"] = following
 
     def text(self, path: str, wanted: str, query: Mapping[str, str], most_bytes: int) -> bytes:
-        """An answer that is no JSON, the first `most_bytes` of it."""
+        """An answer that is no JSON, the last `most_bytes` of it."""
         return self._answer("GET", path, wanted, query=query, most_bytes=most_bytes)
 
     # --- writing ------------------------------------------------------------------------------
@@ -239,10 +239,8 @@ class KubernetesClient:
             redirect=False,
         )
         try:
-            content = response.read(most_bytes) if most_bytes else response.read()
+            content = _last_bytes(response, most_bytes) if most_bytes else response.read()
         finally:
-            if most_bytes:
-                response.close()
             response.release_conn()
         if 200 <= response.status < 300:
             return None, content, 0.0
@@ -257,6 +255,16 @@ class KubernetesClient:
 
 
 _MANAGED = {"fieldManager": FIELD_MANAGER}
+
+
+def _last_bytes(response: Any, most_bytes: int) -> bytes:
+    """The end of an answer, of which no more than twice as much is ever in memory."""
+    kept = bytearray()
+    for piece in response.stream(64 * 1024):
+        kept += piece
+        if len(kept) > 2 * most_bytes:
+            del kept[:-most_bytes]
+    return bytes(kept[-most_bytes:])
 
 
 def _retry_after_s(header: str | None) -> float:

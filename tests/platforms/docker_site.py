@@ -1,0 +1,85 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real agent in containers, operated by playbooks: its inventory, its proxy and its load."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from demo.stack import Addresses
+from tests.component.agent_site import PLANTED_SECRET
+from tests.component.playbook_run import Run, run_playbook
+from tests.component.process_platform import reserve_ports
+from tests.platforms.home import Engine
+
+# What haproxy needs to see that a replica is not ready, with its checks each 0.2 s, and to spare.
+DRAIN_S = 2
+
+
+class DockerSite:
+    """One agent's inventory and home, in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, engine: Engine, stack: Addresses, more: dict[str, Any] | None = None
+    ) -> None:
+        """`more` are further variables of its one host."""
+        self.folder = folder
+        self.engine = engine
+        self.port, self._reservation = reserve_ports(5)
+        self.inventory = folder / "inventory.yml"
+        self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
+
+    def close(self) -> None:
+        for each in self.engine.client().containers.list(all=True, ignore_removed=True):
+            if each.name.startswith("cost-agent-"):
+                each.remove(force=True, v=True)
+        self._reservation.close()
+
+    def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:
+        database, cache = stack["postgres"], stack["redis"]
+        cache_password = Path(str(cache["password_file"])).read_text().strip()
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "cost_agent_platform": "docker",
+            "cost_agent_docker": {"docker_host": self.engine.url, "read_only": True},
+            "cost_agent_home": f"{self.folder}/home",
+            "cost_agent_state_store": f"file://{self.folder}/state",
+            "cost_agent_replicas": 3,
+            "cost_agent_host": "127.0.0.1",
+            "cost_agent_port": self.port,
+            "cost_agent_memory_limit_mb": 300,
+            "cost_agent_environment": {
+                "PGHOST": database["host"],
+                "PGPORT": database["port"],
+                "PGUSER": database["user"],
+                "PGDATABASE": database["database"],
+                "DRAIN_SECONDS": DRAIN_S,
+            },
+            "cost_agent_environment_secrets": {
+                "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
+                "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
+                "API_TOKEN": PLANTED_SECRET,
+            },
+            **more,
+        }
+        return {"all": {"children": {"cost_agent": {"hosts": {"agent-under-test": variables}}}}}
+
+    def play(self, playbook: str, *options: str, **variables: Any) -> Run:
+        given = ["-e", json.dumps({f"cost_agent_{k}": v for k, v in variables.items()})]
+        return run_playbook(playbook, self.inventory, self.folder, *given, *options)
+
+    def ports(self, count: int = 3) -> list[int]:
+        return [self.port + number for number in range(count)]
+
+    def served(self, port: int) -> str:
+        """The release that a replica says it is."""
+        url = f"http://127.0.0.1:{port}/api/v1/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(json.load(answer)["release"])
+
+    def releases(self, count: int = 3) -> list[str]:
+        return [self.served(port) for port in self.ports(count)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demo.stack.errors import StackError
+from demo.stack.ports import LOOPBACK
 from demo.stack.stack import COMPONENTS, Stack, Status
 
 EXIT_OK, EXIT_FAILED, EXIT_NOT_UP = 0, 1, 3
@@ -45,6 +46,12 @@ def _parser(default_home: Path) -> argparse.ArgumentParser:
             metavar="NAMES",
             help=f"some of {','.join(COMPONENTS)}, with commas (default: all)",
         )
+    up.add_argument(
+        "--host",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="what the servers listen on (default: %(default)s); whoever reaches it needs a password",
+    )
     down.add_argument("--purge", action="store_true", help="remove data, passwords and logs too")
     return parser
 
@@ -60,7 +67,11 @@ def _table(rows: Sequence[Status]) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    stack = Stack(arguments.home, report=lambda line: print(line, flush=True))
+    stack = Stack(
+        arguments.home,
+        report=lambda line: print(line, flush=True),
+        host=getattr(arguments, "host", LOOPBACK),
+    )
     start = time.monotonic()
     if arguments.action == "status":
         rows = stack.status(arguments.only)

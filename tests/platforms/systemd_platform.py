@@ -117,7 +117,7 @@ class SystemdPlatform(OperatedPlatform):
     # --- what an operator does ----------------------------------------------------------------
 
     def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
-        return super().agent(state, check, **{"host": "0.0.0.0", "timeout_s": 30, **changes})
+        return super().agent(state, check, **{"host": "0.0.0.0", "timeout_s": 60, **changes})
 
     def preflight(self, **arguments: Any) -> dict[str, Any]:
         return super().preflight(**{"host": "0.0.0.0", **arguments})
@@ -129,7 +129,7 @@ class SystemdPlatform(OperatedPlatform):
 
     def begin(self, state: str, **changes: Any) -> Run:
         """The agent operation in the background, to be killed."""
-        arguments = {"state": state, "replicas": 3, "timeout_s": 15, "stop_grace_s": 5}
+        arguments = {"state": state, "replicas": 3, "timeout_s": 60, "stop_grace_s": 5}
         return Run(self.machine, AGENT, False, {"home": HOME, **arguments, **changes})
 
     def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:

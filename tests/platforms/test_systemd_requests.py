@@ -32,7 +32,7 @@ def agent(docker_engine, systemd_image, stack, tmp_path_factory):
 
 
 def succeeded(outcome):
-    assert not outcome.get("failed"), outcome
+    assert not outcome.get("failed"), f"{outcome['msg']} {outcome.get('log_tail')}"
     return outcome
 
 

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tests.cluster.home.kwok import LABELS, TAINT, FakeNodes
+from tests.cluster.home.kwok import LABELS, TAINT
 from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
 from tests.component.operations import start_operation
 
@@ -22,8 +22,7 @@ MOST_MEGABYTES = 250
 
 @pytest.fixture
 def thousand(own_cluster, tmp_path):
-    home = own_cluster.home
-    nodes = FakeNodes(home.layout, home.certificates)
+    nodes = own_cluster.home.fake_nodes()
     names = nodes.up(10, print)
     platform = KubernetesPlatform(own_cluster, tmp_path)
     spec = {"nodeSelector": LABELS, "tolerations": [TAINT], "volumes": None}
@@ -34,6 +33,7 @@ def thousand(own_cluster, tmp_path):
         wait_until(lambda: platform.workload()["status"].get("readyReplicas") == PODS, 300)
         yield platform
     finally:
+        platform.end_pods()
         platform.close()
         nodes.down(names)
 

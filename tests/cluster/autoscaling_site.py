@@ -51,7 +51,7 @@ class AutoscalingSite:
         container["env"] = [{"name": "COST_AGENT_FAULTS", "value": "1"}]
         container["readinessProbe"]["httpGet"]["path"] = "/api/v1/live"
         container.update({"resources": RESOURCES, **changes})
-        self.cluster.apply(document)
+        self.cluster.apply_in(self.namespace, document)
 
     def autoscaler(self, check: bool = False, **changes: Any) -> dict[str, Any]:
         """The module, in this process."""

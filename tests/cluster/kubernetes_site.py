@@ -30,7 +30,7 @@ class KubernetesSite:
         operator = list(yaml.safe_load_all(OPERATOR.read_text()))
         for document in operator:
             document["metadata"]["namespace"] = self.namespace
-        cluster.apply(*operator)
+        cluster.apply_in(self.namespace, *operator)
         kubeconfig = folder / "operator.kubeconfig"
         cluster.acting_as(self.namespace, ACCOUNT, kubeconfig)
         values = agent_workload.secret(stack)["stringData"]

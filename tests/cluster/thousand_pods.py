@@ -35,6 +35,7 @@ def thousand_pods(cluster: Cluster, folder: Path) -> Iterator[KubernetesPlatform
         wait_until(lambda: platform.workload()["status"].get("readyReplicas") == PODS, 300)
         yield platform
     finally:
+        platform.end_pods()
         platform.close()
         nodes.down(names)
 

@@ -32,7 +32,7 @@ def run(params: Params, context: Context) -> Result:
         )
     driver = open_driver(agent, None, context.clock)
     state = observe_agent(agent, driver)
-    if window_s and any(replica.is_alive for replica in state.replicas):
+    if window_s and any(map(_sums_up_its_cpu, state.replicas)):
         context.clock.sleep(window_s)
         state = with_cpu_window(state, observe_agent(agent, driver))
     is_worth_a_look = any(replica.status != "ready" or replica.note for replica in state.replicas)
@@ -53,6 +53,11 @@ def with_cpu_window(before: AgentState, after: AgentState) -> AgentState:
             replica = replace(replica, usage=_watched(first, last))
         replicas.append(replica)
     return replace(after, replicas=replicas)
+
+
+def _sums_up_its_cpu(replica: Replica) -> bool:
+    """Whether a later look tells more; metrics.k8s.io gives the average of a window of its own."""
+    return replica.is_alive and replica.usage is not None and replica.usage.cpu_seconds is not None
 
 
 def _watched(first: Usage, last: Usage) -> Usage:

@@ -43,6 +43,18 @@ def backoff(first: float = 0.02, factor: float = 1.5, longest: float = 1.0) -> I
         pause = min(pause * factor, longest)
 
 
+def cut_short(
+    pauses: Iterator[float], left_s: Callable[[], float | None], shortest: float = 0.02
+) -> Iterator[float]:
+    """These pauses, none longer than what `left_s` says is left; None is no limit.
+
+    So that a state that has to hold for some time is looked at when that has just passed.
+    """
+    for pause in pauses:
+        left = left_s()
+        yield pause if left is None else min(pause, max(left, shortest))
+
+
 def poll(
     look: Callable[[], T | None],
     deadline: Deadline,

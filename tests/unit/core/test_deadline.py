@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.deadline import (
     Deadline,
     backoff,
+    cut_short,
     poll,
 )
 
@@ -24,6 +25,27 @@ def test_remaining_falls_with_time_and_stops_at_zero(fake_clock):
 
 def test_backoff_grows_to_its_longest_pause():
     assert list(itertools.islice(backoff(1, 2, 5), 5)) == [1, 2, 4, 5, 5]
+
+
+def test_a_pause_is_cut_short_to_what_is_left_and_never_to_nothing():
+    left = iter([None, 7, 3, 0.5, 0, -1])
+    pauses = cut_short(itertools.repeat(5), lambda: next(left), shortest=0.1)
+    assert list(itertools.islice(pauses, 6)) == [5, 5, 3, 0.5, 0.1, 0.1]
+
+
+def test_what_holds_long_enough_is_seen_at_once(fake_clock):
+    held_since = 1.0
+
+    def left_s():
+        now = fake_clock.monotonic()
+        return held_since + 2.5 - now if now >= held_since else None
+
+    def look():
+        return "held" if left_s() is not None and left_s() <= 0 else None
+
+    pauses = cut_short(backoff(1, 2, 8), left_s)
+    assert poll(look, Deadline(fake_clock, 60), fake_clock, pauses) == "held"
+    assert fake_clock.monotonic() == 3.5
 
 
 def test_poll_returns_the_first_value(fake_clock):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.context import Context
-from ...core.deadline import Deadline, backoff, poll
+from ...core.deadline import Deadline, backoff, cut_short, poll
 from ...core.errors import OperationError, Reason
 from ..agent_options import Limits
 from ..protocol import Report
@@ -125,7 +125,13 @@ class RolloutWait:
                 return True
             return clock.monotonic() - ready_since >= self._limits.stable_s or None
 
-        if not poll(look, self._deadline, clock, backoff(first=0.1, longest=_LONGEST_PAUSE_S)):
+        def left_s() -> float | None:
+            if ready_since is None:
+                return None
+            return self._limits.stable_s - (clock.monotonic() - ready_since)
+
+        pauses = cut_short(backoff(first=0.1, longest=_LONGEST_PAUSE_S), left_s)
+        if not poll(look, self._deadline, clock, pauses):
             assert last is not None
             raise self._never_ready(last)
         assert last is not None

@@ -172,7 +172,9 @@ def test_a_program_that_cannot_be_run_is_told_as_such(agent):
     agent.machine.run(["rm", f"{HOME}/releases/1.4.1/venv/bin/python"])
     outcome = agent.agent(replicas=1)
     assert outcome["reason"] == "failed_state"
-    assert "its program cannot be run (EXEC)" in outcome["msg"]
+    assert "it exited with code 127" in outcome["msg"]
+    assert "venv/bin/python" in outcome["msg"]
+    assert "No such file or directory" in outcome["msg"]
 
 
 def test_a_service_that_systemd_gave_up_is_told_and_started_again(agent):

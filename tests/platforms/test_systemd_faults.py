@@ -251,6 +251,7 @@ def test_a_release_that_replicas_run_is_kept(started):
 def test_replicas_are_back_after_a_boot_as_they_were(started):
     started.deploy("1.4.2")
     started.machine.container.restart(timeout=20)
+    wait_until(lambda: started.machine.state() == "running", 60)
     again = SystemdPlatform(started.machine, restarts=True)
     wait_until(lambda: again.serving() == SERVICES, 60)
     assert [again.ask(name)["environment"]["RELEASE_ID"] for name in SERVICES] == ["1.4.1"] * 3

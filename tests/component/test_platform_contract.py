@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_autoscaler import (
+    AGENT_AUTOSCALER,
+)
 from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
     ProcessPlatform,
     is_running,
@@ -311,6 +314,13 @@ def test_info_watches_the_cpu_for_a_while(started):
 @pytest.mark.parametrize("seconds", [-1, 61, float("nan")])
 def test_info_watches_no_longer_than_a_minute(started, seconds):
     assert started.info(cpu_window_s=seconds)["reason"] == "invalid_input"
+
+
+def test_the_autoscaler_measures_every_replica_where_the_platform_does_not_scale(started):
+    state = succeeded(started.run(AGENT_AUTOSCALER, cpu_window_s=1))["state"]
+    shown = [state[key] for key in ("scaled_by", "current_replicas", "desired_replicas")]
+    assert shown == ["agent", 3, 3]
+    assert all(0 <= state["replicas"][name] < 70 for name in started.names())
 
 
 def test_logs_are_the_newest_lines_of_each_replica_without_secrets(started):

@@ -14,6 +14,9 @@ import os
 import signal
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,20 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
     Operation,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import AGENT
+from docker.models.containers import Container
 
 from tests.component.operated_platform import OperatedPlatform, options
 from tests.component.playbook_run import CHECKOUT, run_playbook
 from tests.component.process_platform import is_running, wait_until, write_release
+from tests.images.systemd import REFERENCE
 from tests.platforms.home import Engine, SystemdMachine
 
+AGENT_SOURCE = "/usr/local/src/agent"
 _COLLECTIONS = "/usr/local/lib/collections"
 # Not the whole checkout: the engine's own mounts are below its .cache, and would come along.
-_PLUGINS = {
-    CHECKOUT / "plugins": f"{_COLLECTIONS}/ansible_collections/optiinfra/cost_agent/plugins"
+_MOUNTS = {
+    CHECKOUT / "plugins": f"{_COLLECTIONS}/ansible_collections/optiinfra/cost_agent/plugins",
+    CHECKOUT / "demo" / "agent": AGENT_SOURCE,
 }
 _RUNNER = """
 import json, os, sys
@@ -38,20 +45,41 @@ from importlib import import_module
 base = "ansible_collections.optiinfra.cost_agent.plugins.module_utils"
 core = f"{base}.core"
 given = json.loads(os.environ.pop("OPERATION"))
-print(os.getpid(), file=sys.stderr, flush=True)
 module = import_module(f"{base}.platforms.{given['module']}")
 context = import_module(f"{core}.context").Context(check_mode=given["check"])
-operation = getattr(module, given["module"].upper())
+operation = getattr(module, given["operation"])
 print(json.dumps(import_module(f"{core}.operation").execute(operation, given["params"], context)))
 """
 _MODULES = {"agent_logs_info": "agent_logs", "agent_rollback": "agent_release"}
 HOME = "/opt/cost-agent"
-_WITHOUT_RESTARTS = "/etc/systemd/system/cost-agent@.service.d/test.conf"
+_KINDS = ("service", "socket")
+_DROP_IN = "/etc/systemd/system/cost-agent@.service.d/test.conf"
 
 
 def agent_machine(engine: Engine, name: str) -> SystemdMachine:
     """A machine that has this collection."""
-    return SystemdMachine(engine, name, mounts=_PLUGINS)
+    return SystemdMachine(engine, name, mounts=_MOUNTS)
+
+
+@dataclass(frozen=True)
+class ForeignMachine:
+    """A machine that something else than systemd runs."""
+
+    engine: Engine
+    container: Container
+
+
+@contextmanager
+def foreign_machine(engine: Engine, name: str) -> Iterator[ForeignMachine]:
+    """A machine that has this collection, and whose first process is `sleep`."""
+    volumes = {str(folder): {"bind": place, "mode": "ro"} for folder, place in _MOUNTS.items()}
+    container = engine.client().containers.run(
+        REFERENCE, ["sleep", "600"], name=name, detach=True, volumes=volumes
+    )
+    try:
+        yield ForeignMachine(engine, container)
+    finally:
+        container.remove(force=True, v=True)
 
 
 def install_units(machine: SystemdMachine, folder: Path, **variables: Any) -> None:
@@ -77,11 +105,11 @@ class SystemdPlatform(OperatedPlatform):
     port = 8001
 
     def __init__(self, machine: SystemdMachine, restarts: bool = False) -> None:
-        """What the contract kills must stay dead; what Restart= does has tests of its own."""
+        """Without `restarts` what a test kills stays dead; with them the units are as shipped."""
         self.machine = machine
         self.root = root_of(machine)
         self.home = self.root / HOME.lstrip("/")
-        drop_in = self.root / _WITHOUT_RESTARTS.lstrip("/")
+        drop_in = self.root / _DROP_IN.lstrip("/")
         drop_in.parent.mkdir(exist_ok=True)
         drop_in.write_text("" if restarts else "[Service]\nRestart=no\n")
         machine.run(["systemctl", "daemon-reload"])
@@ -89,7 +117,7 @@ class SystemdPlatform(OperatedPlatform):
     # --- what an operator does ----------------------------------------------------------------
 
     def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
-        return super().agent(state, check, **{"host": "0.0.0.0", **changes})
+        return super().agent(state, check, **{"host": "0.0.0.0", "timeout_s": 60, **changes})
 
     def preflight(self, **arguments: Any) -> dict[str, Any]:
         return super().preflight(**{"host": "0.0.0.0", **arguments})
@@ -101,7 +129,7 @@ class SystemdPlatform(OperatedPlatform):
 
     def begin(self, state: str, **changes: Any) -> Run:
         """The agent operation in the background, to be killed."""
-        arguments = {"state": state, "replicas": 3, "timeout_s": 15, "stop_grace_s": 5}
+        arguments = {"state": state, "replicas": 3, "timeout_s": 60, "stop_grace_s": 5}
         return Run(self.machine, AGENT, False, {"home": HOME, **arguments, **changes})
 
     def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:
@@ -120,12 +148,13 @@ class SystemdPlatform(OperatedPlatform):
 
     def pids(self) -> dict[str, int]:
         """The first process of each replica, as this machine numbers it."""
-        found = {}
-        for name in self.names(9):
-            pid = self.show(name, "MainPID")
-            if pid != "0":
-                found[name] = outer_pid(int(pid), self.root)
-        return found
+        shown = ["systemctl", "show", "--value", "--property=MainPID", *self.names(9)]
+        pids = map(int, self.machine.run(shown).stdout.split())
+        return {
+            name: outer_pid(pid, self.root)
+            for name, pid in zip(self.names(9), pids, strict=True)
+            if pid
+        }
 
     def ask(self, name: str, timeout_s: float = 5) -> dict[str, Any]:
         port = name.rpartition("@")[2].partition(".")[0]
@@ -144,46 +173,54 @@ class SystemdPlatform(OperatedPlatform):
         wait_until(lambda: not is_running(pid) and self.pids().get(name) != pid)
 
     def close(self) -> None:
-        run = self.machine.run
-        units = [
-            unit for name in self.names(9) for unit in (name, name.replace("service", "socket"))
+        units = [f"cost-agent@{name}.{kind}" for name in range(8001, 8010) for kind in _KINDS]
+        every = " ".join(units)
+        folders = " ".join(f"/etc/systemd/system/{unit}.d" for unit in units)
+        steps = [
+            f"systemctl unmask {every}",
+            f"systemctl kill --signal=KILL {every}",
+            f"systemctl stop {every}",
+            f"systemctl disable {every}",
+            f"rm -rf {HOME} {_DROP_IN} {folders}",
+            "systemctl daemon-reload",
+            "systemctl reset-failed",
+            "journalctl --rotate --vacuum-size=1",
         ]
-        run(["systemctl", "unmask", *units], check=False)
-        run(["systemctl", "kill", "--signal=KILL", *units], check=False)
-        run(["systemctl", "stop", *units], check=False)
-        run(["systemctl", "disable", *units], check=False)
-        folders = [f"/etc/systemd/system/{unit}.d" for unit in units]
-        run(["rm", "-rf", HOME, _WITHOUT_RESTARTS, *folders])
-        run(["systemctl", "daemon-reload"])
-        run(["systemctl", "reset-failed"])
-        run(["journalctl", "--rotate"])
-        run(["journalctl", "--vacuum-size=1"])
+        self.machine.run(["sh", "-c", "; ".join(steps)])
 
 
 class Run:
     """An operation on the machine; begins at once."""
 
     def __init__(
-        self, machine: SystemdMachine, operation: Operation, check: bool, arguments: dict[str, Any]
+        self,
+        machine: SystemdMachine | ForeignMachine,
+        operation: Operation,
+        check: bool,
+        arguments: dict[str, Any],
     ) -> None:
         params = options(operation, **{"platform": "systemd", **arguments})
         module = _MODULES.get(operation.name, operation.name)
-        order = {"module": module, "check": check, "params": params}
-        api = machine.engine.client().api
-        self._exec = api.exec_create(
+        order = {"module": module, "operation": operation.name.upper()}
+        order.update({"check": check, "params": params})
+        self._api = machine.engine.client().api
+        self._exec = self._api.exec_create(
             machine.container.id,
             ["python3", "-c", _RUNNER],
             environment={"OPERATION": json.dumps(order), "PYTHONPATH": _COLLECTIONS},
         )["Id"]
         self._output: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._read, args=[api])
+        self._thread = threading.Thread(target=self._read)
         self._thread.start()
-        self._root = root_of(machine)
 
-    def _read(self, api: Any) -> None:
-        output, errors = api.exec_start(self._exec, demux=True)
+    def _read(self) -> None:
+        output, errors = self._api.exec_start(self._exec, demux=True)
         self._output = {"output": (output or b"").decode(), "errors": (errors or b"").decode()}
-        self._api = api
+
+    def kill(self) -> None:
+        """As the kernel does when memory is short; it must not have ended before."""
+        os.kill(self._api.exec_inspect(self._exec)["Pid"], signal.SIGKILL)
+        assert self.result() is None
 
     def result(self) -> dict[str, Any] | None:
         """What it returned; None where it was killed."""

@@ -18,7 +18,7 @@ from src import costs, faults, health, metrics
 from src.cache import Cache, make_redis
 from src.checks import CacheCheck, DatabaseCheck, SharedCheck
 from src.database import create_schema_when_possible, first_line, make_engine
-from src.drain import Drain
+from src.drain import CloseWhileDraining, Drain
 from src.json_logs import configure_logs
 from src.request_log import RequestLog
 from src.settings import Settings, read_settings
@@ -64,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.faults_enabled:
         app.include_router(faults.router)
         app.add_middleware(faults.FaultMiddleware, faults=state.faults)
+    app.add_middleware(CloseWhileDraining, drain=state.drain)
     app.add_middleware(RequestLog)  # added last is outermost
     REGISTRY.register(metrics.PoolCollector(state.engine, settings))
     return app

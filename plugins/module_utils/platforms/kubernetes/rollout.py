@@ -286,14 +286,19 @@ class RolloutPlan:
                 if deadline.expired:
                     raise
                 workload = self._cluster.workloads.read(wanted)
-                self._require_same(first, workload)
+                self._require_same(first, workload, self._change.operations)
                 self._change = self._decide(workload)
                 self._require_ours(workload)
 
-    def _require_same(self, before: Workload, after: Workload) -> None:
+    def _require_same(self, before: Workload, after: Workload, ours: Sequence[Document]) -> None:
+        """What another changed to just what we want is no conflict; nor is our own lost answer."""
+        wanted = {each["path"]: each.get("value") for each in ours}
         for path in changed_fields(before.document, after.document):
             if path == ("spec", "replicas") and self._autoscaler is not None:
                 continue  # the autoscaler's own, decided on anew
+            field_path = f"/spec/{path[1]}"
+            if field_path in wanted and after.spec.get(path[1]) == wanted[field_path]:
+                continue
             seen: Any = after.document
             for key in path:
                 seen = seen.get(key) if isinstance(seen, dict) else None

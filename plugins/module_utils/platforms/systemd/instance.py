@@ -85,7 +85,7 @@ class Instance:
     def record(self) -> Record | None:
         """The record; None without one that this code wrote. Raises `OSError`."""
         try:
-            fields = json.loads(self.record_file.read_text(encoding="utf-8"))
+            fields = dict(json.loads(self.record_file.read_text(encoding="utf-8")))
             names = ("release", "release_digest", "environment_digest", "options")
             specification = Specification(*(fields.pop(name) for name in names))
             return Record(specification, **fields)

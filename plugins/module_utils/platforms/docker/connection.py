@@ -118,7 +118,7 @@ def _unanswered(connection: Connection, wanted: str, error: Exception) -> Operat
             Reason.MISSING_LIBRARY,
             wanted,
             "the Python library paramiko is not installed",
-            "Install it on the controller, or leave use_ssh_client at true",
+            "Install it on the controller, also for use_ssh_client: pip install docker[ssh]",
         )
     if "Permission denied" in text:
         return OperationError(
@@ -169,15 +169,36 @@ def _tls(connection: Connection) -> Any:
     certificate = None
     if connection.client_cert and connection.client_key:
         certificate = (connection.client_cert, connection.client_key)
-    checks_name: Any = None if connection.validate_certs else False
-    if connection.tls_hostname and connection.validate_certs:
-        checks_name = connection.tls_hostname
-    return TLSConfig(
+    tls = TLSConfig(
         client_cert=certificate,
         ca_cert=connection.ca_path if connection.validate_certs else None,
         verify=connection.validate_certs,
-        assert_hostname=checks_name,
     )
+    if connection.tls_hostname and connection.validate_certs:
+        _expect_name(tls, connection.tls_hostname)
+    return tls
+
+
+def _expect_name(tls: Any, name: str) -> None:
+    """Have the engine's certificate checked against another name than its address.
+
+    The SDK has had no option for it since version 7.
+    """
+    from requests.adapters import HTTPAdapter
+
+    class NamedAdapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(
+                *arguments, **options, assert_hostname=name, server_hostname=name
+            )
+
+    configure = tls.configure_client
+
+    def configure_client(client: Any) -> None:
+        configure(client)
+        client.mount("https://", NamedAdapter(pool_connections=_POOL))
+
+    tls.configure_client = configure_client
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ class KubernetesPlatform(OperatedPlatform):
         self.port = PORT
         self.namespace = f"agent-{secrets.token_hex(3)}"
         cluster.kubectl("create", "namespace", self.namespace)
-        operator = list(yaml.safe_load_all(OPERATOR.read_text()))
+        operator = yaml.safe_load(OPERATOR.read_text())["items"]
         for document in operator:
             document["metadata"]["namespace"] = self.namespace
         cluster.apply_in(self.namespace, *operator, *documents(self.namespace, kind, **spec))

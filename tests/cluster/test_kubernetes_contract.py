@@ -14,10 +14,10 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 )
 
 from tests.cluster.kubernetes_platform import AGENT_RELEASE, KubernetesPlatform, wait_until
-from tests.component.test_platform_contract import *  # noqa: F403
-from tests.component.test_platform_contract import releases, statuses, succeeded
+from tests.component.test_platform_contract import CONTRACT, releases, statuses, succeeded
 
 pytestmark = pytest.mark.timeout(300)
+globals().update(CONTRACT)
 
 
 @pytest.fixture

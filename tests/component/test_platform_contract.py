@@ -397,3 +397,8 @@ def test_bad_input_is_named_and_changes_nothing(deployed, option, value):
     assert outcome["reason"] == "invalid_input"
     assert option.replace("_", " ") in outcome["msg"].replace("_", " ")
     assert deployed.tree() == before
+
+
+# For the tests of another platform: `globals().update(CONTRACT)`, and a fixture `platform`.
+CONTRACT = {name: each for name, each in dict(globals()).items() if name.startswith("test_")}
+CONTRACT |= {"deployed": deployed, "started": started}

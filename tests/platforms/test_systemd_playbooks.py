@@ -31,6 +31,7 @@ def replicas(run):
     return [(each["name"], each["status"], each["release"]) for each in seen]
 
 
+@pytest.mark.timeout(600)
 def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(site):
     before = site.machine.run(["find", "/etc", "/opt", "-newer", "/proc/1"]).stdout
     run = site.deploy("1.4.1", "--check", "--diff")

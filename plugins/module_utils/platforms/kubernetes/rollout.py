@@ -15,7 +15,7 @@ from ...core.deadline import Deadline
 from ...core.errors import OperationError, Reason
 from ..agent_options import Limits, Serving
 from ..intent import DEFAULT_REPLICAS
-from ..protocol import Goal, Intent, Replica, Report
+from ..protocol import Goal, Intent, Replica, Report, Specification
 from .bounds import Autoscaler, Bounds, bounds_for, find_autoscaler
 from .brake import brake_off, brake_on
 from .cluster import Cluster
@@ -119,7 +119,7 @@ class RolloutPlan:
         goal = self._goal
         if goal.specification is None:
             return self._decide_stop(workload)
-        template = self._template(workload)
+        template = self._template(workload, goal.specification)
         image = goal.specification.release
         is_new_template = template != workload.template
         if goal.canary:
@@ -157,10 +157,8 @@ class RolloutPlan:
             operations += brake_off(workload)
         return Change(operations, actions, 0)
 
-    def _template(self, workload: Workload) -> Document:
+    def _template(self, workload: Workload, specification: Specification) -> Document:
         """The template of the goal, on the one that a rollback brings back, else the present."""
-        specification = self._goal.specification
-        assert specification is not None
         named = self._cluster.options.container
         base = base_template(self._cluster, self._releases, workload)
         environments = self._cluster.environments

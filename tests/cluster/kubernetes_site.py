@@ -27,7 +27,7 @@ class KubernetesSite:
         self.folder = folder
         self.namespace = f"site-{secrets.token_hex(3)}"
         cluster.kubectl("create", "namespace", self.namespace)
-        operator = list(yaml.safe_load_all(OPERATOR.read_text()))
+        operator = yaml.safe_load(OPERATOR.read_text())["items"]
         for document in operator:
             document["metadata"]["namespace"] = self.namespace
         cluster.apply_in(self.namespace, *operator)

@@ -33,7 +33,7 @@ from .workload import Workload
 _LOG_TAIL_LINES = 20
 # Between two looks. A watch would say it sooner by less than this, and must be resumed when it
 # is cut off (docs/decisions/0060).
-_LONGEST_PAUSE_S = 0.4
+_LONGEST_PAUSE_S = 0.25
 # What autoscalers of nodes say of a pod that they make room for.
 _ROOM_IS_COMING = ("TriggeredScaleUp:", "Nominated:")
 _NEXT_STEPS = {

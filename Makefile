@@ -37,6 +37,7 @@ lock: $(RUN) ## Resolve requirements/*.in again into the committed locks
 	@scripts/lock.sh
 
 clean: ## Remove what the other targets have made, .venv too
+	@test ! -d .cache/cluster/run || python -m tests.cluster.home down --purge
 	rm -rf .venv .venv-core .cache .demo dist .mypy_cache .pytest_cache .ruff_cache .ansible .coverage*
 
 # --- seeing it work ---------------------------------------------------------------------------

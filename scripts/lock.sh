@@ -9,11 +9,11 @@ compile() {
 }
 
 compile --python-version 3.11 uv.in -o uv.txt
-compile --python-version 3.11 run.in -o run.txt
-# The same versions in both tiers, so that `make test` tests what `make demo` runs.
-compile --python-version 3.11 -c run.txt ../demo/agent/requirements.in \
+# The same versions in every tier, so that `make test` tests what `make demo` runs.
+compile --python-version 3.11 dev.in -o dev.txt
+compile --python-version 3.11 -c dev.txt run.in -o run.txt
+compile --python-version 3.11 -c dev.txt ../demo/agent/requirements.in \
     -o ../demo/agent/requirements.txt
-compile --python-version 3.11 -c run.txt -c ../demo/agent/requirements.txt dev.in -o dev.txt
 compile --python-version 3.11 core-2.16.in -o core-2.16.txt
 compile --python-version 3.11 core-2.19.in -o core-2.19.txt
 compile --python-version 3.12 core-2.21.in -o core-2.21.txt

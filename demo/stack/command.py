@@ -50,7 +50,7 @@ def _parser(default_home: Path) -> argparse.ArgumentParser:
         "--host",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="what the servers listen on (default: %(default)s); whoever reaches it needs a password",
+        help="where the servers listen (default: %(default)s)",
     )
     down.add_argument("--purge", action="store_true", help="remove data, passwords and logs too")
     return parser
@@ -67,11 +67,8 @@ def _table(rows: Sequence[Status]) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    stack = Stack(
-        arguments.home,
-        report=lambda line: print(line, flush=True),
-        host=getattr(arguments, "host", LOOPBACK),
-    )
+    host = getattr(arguments, "host", LOOPBACK)
+    stack = Stack(arguments.home, report=lambda line: print(line, flush=True), host=host)
     start = time.monotonic()
     if arguments.action == "status":
         rows = stack.status(arguments.only)

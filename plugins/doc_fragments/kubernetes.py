@@ -54,11 +54,11 @@ options:
         choices: [Deployment, StatefulSet]
         default: Deployment
       workload:
-        description: The workload's name; O(name) by default.
+        description: The workload's name; the agent's by default.
         type: str
       container:
         description:
-          - The agent's container in the workload's pods; the one that is called as O(name), else
+          - The agent's container in the workload's pods; the one that is called as the agent, else
             the first, by default.
         type: str
       force:

@@ -234,6 +234,11 @@ reason:
   description: Why it failed, a word from the collection's closed list.
   returned: failure
   type: str
+events:
+  description: What the cluster noted of the pod that failed, newest last.
+  returned: failure on platform kubernetes
+  type: list
+  elements: str
 log_tail:
   description: The last lines of a replica that failed or did not become ready, redacted.
   returned: when a replica failed

@@ -100,6 +100,11 @@ state:
         started_at:
           description: When it was started, in seconds since the epoch.
           type: float
+        via:
+          description:
+            - How RV(state.replicas[].url) is reached where there is more than one way, V(pod address)
+              or V(API server).
+          type: str
         note:
           description: Why it is not ready or not up to date, how it ended, or who holds its port.
           type: str

@@ -19,6 +19,7 @@ options:
     description:
       - The installed release to go back to, whether or not it is recorded good.
       - Without it, the one that was last recorded good.
+      - On platform V(kubernetes) also a revision's number, as C(kubectl rollout history) lists them.
     type: str
   timeout_s:
     description: Seconds to wait for another run on this agent.

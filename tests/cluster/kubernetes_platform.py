@@ -46,17 +46,25 @@ class KubernetesPlatform(OperatedPlatform):
         self.port = PORT
         self.namespace = f"agent-{secrets.token_hex(3)}"
         cluster.kubectl("create", "namespace", self.namespace)
-        operator = list(yaml.safe_load_all(OPERATOR.read_text()))
+        operator = yaml.safe_load(OPERATOR.read_text())["items"]
         for document in operator:
             document["metadata"]["namespace"] = self.namespace
-        cluster.apply(*operator, *documents(self.namespace, kind, **spec))
+        cluster.apply_in(self.namespace, *operator, *documents(self.namespace, kind, **spec))
         kubeconfig = folder / f"{self.namespace}.kubeconfig"
         self.operator = cluster.acting_as(self.namespace, ACCOUNT, kubeconfig)
+        self.kubeconfig = kubeconfig
         self.connection: dict[str, Any] = {"kubeconfig": str(kubeconfig)}
 
     def close(self) -> None:
         """End it all; the namespace goes in its own time."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def end_pods(self) -> None:
+        """Remove the workload and wait until its pods are gone, which takes no grace of theirs."""
+        workload = ("delete", self.kind.lower(), "cost-agent", "--cascade=foreground")
+        self.kubectl(*workload, "--wait=false")
+        self.kubectl("delete", "pod", "--all", "--grace-period=1", "--wait=false")
+        self.kubectl(*workload, "--timeout=90s", "--ignore-not-found")
 
     def token(self) -> str:
         """A token of the operator's."""

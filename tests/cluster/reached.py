@@ -65,9 +65,10 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output=json").stdout)
         return found
 
-    def apply(self, *documents: dict[str, Any]) -> None:
+    def apply_in(self, namespace: str, *documents: dict[str, Any]) -> None:
+        """`kubectl apply` of documents that name no namespace."""
         items = {"apiVersion": "v1", "kind": "List", "items": documents}
-        self.kubectl("apply", "--filename=-", document=items)
+        self.kubectl("apply", f"--namespace={namespace}", "--filename=-", document=items)
 
     def acting_as(self, namespace: str, account: str, kubeconfig: Path) -> Cluster:
         """The same cluster seen by a service account, whose token goes into a new kubeconfig."""

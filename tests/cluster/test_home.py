@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
@@ -14,6 +12,7 @@ import pytest
 
 from tests.cluster import agent_workload
 from tests.cluster.reached import Cluster
+from tests.component.demo_replica import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -23,25 +22,15 @@ def answer_of(url: str) -> dict[str, Any]:
         return json.load(answer)
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Wait for something that the cluster does in its own time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def agent(own_cluster: Cluster, namespace: str, pod_stack) -> str:
     """The name of a Deployment and Service of the demo agent with one ready pod."""
-    documents = (
+    own_cluster.apply_in(
+        namespace,
         agent_workload.secret(pod_stack),
         agent_workload.deployment(),
         agent_workload.service(),
     )
-    for document in documents:
-        document["metadata"]["namespace"] = namespace
-    own_cluster.apply(*documents)
     own_cluster.kubectl(
         "rollout", "status", "deployment/cost-agent", f"--namespace={namespace}", "--timeout=90s"
     )
@@ -83,7 +72,7 @@ def test_metrics_are_measured(measured_cluster, namespace, agent):
         found = json.loads(measured_cluster.kubectl("get", "--raw", path).stdout)
         return [each["usage"]["memory"] for pod in found["items"] for each in pod["containers"]]
 
-    eventually(memory)
+    eventually(memory, limit_s=60.0, every_s=0.5)
     assert all(int(each.removesuffix("Ki")) > 10_000 for each in memory())
 
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second cluster beside the first: killed while it starts, put right, and gone without a trace."""
+"""A cluster that is killed: in parts, while it starts, under its pods; and what is left of it."""
 
 from __future__ import annotations
 
@@ -92,6 +92,16 @@ def files_of_pods(home: Home) -> list[Path]:
         *(Path(path.read_text().removeprefix("unix://")) for path in addresses),
         *(path for found in results for path in found),
     ]
+
+
+def test_killed_api_server_is_back_after_another_up(own_cluster):
+    api_server = own_cluster.home.control_plane.api_server()
+    assert api_server.process().stop(_KILL)
+    assert own_cluster.kubectl("get", "nodes", check=False).returncode != 0
+
+    own_cluster.home.up()
+
+    assert own_cluster.kubectl("get", "nodes", check=False).returncode == 0
 
 
 def test_killed_up_is_put_right_by_the_next(home):

@@ -9,12 +9,15 @@ one before it takes the old one away, and it replaces one that died by itself.
 from __future__ import annotations
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_autoscaler import (
+    AGENT_AUTOSCALER,
+)
 
 from tests.cluster.kubernetes_platform import AGENT_RELEASE, KubernetesPlatform, wait_until
-from tests.component.test_platform_contract import *  # noqa: F403
-from tests.component.test_platform_contract import releases, statuses, succeeded
+from tests.component.test_platform_contract import CONTRACT, releases, statuses, succeeded
 
 pytestmark = pytest.mark.timeout(300)
+globals().update(CONTRACT)
 
 
 @pytest.fixture
@@ -148,3 +151,10 @@ def test_preflight_passes_before_and_after_a_start(started):
     outcome = succeeded(started.preflight())
     assert "Deployment" in outcome["summary"]
     assert all(check["ok"] for check in outcome["state"]["checks"])
+
+
+def test_the_autoscaler_measures_every_replica_where_the_platform_does_not_scale(started):
+    """Kubernetes does: tests/cluster/test_autoscaling.py has it under a load."""
+    state = succeeded(started.run(AGENT_AUTOSCALER, cpu_window_s=0))["state"]
+    assert state["policy"]["cpu_percent"] == 70
+    assert not succeeded(started.run(AGENT_AUTOSCALER, cpu_window_s=0))["changed"]

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tests.cluster.home.kwok import LABELS, TAINT, FakeNodes
+from tests.cluster.home.kwok import LABELS, TAINT
 from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
 from tests.component.operations import start_operation
 
@@ -22,8 +22,7 @@ MOST_MEGABYTES = 250
 
 @pytest.fixture
 def thousand(own_cluster, tmp_path):
-    home = own_cluster.home
-    nodes = FakeNodes(home.layout, home.certificates)
+    nodes = own_cluster.home.fake_nodes()
     names = nodes.up(10, print)
     platform = KubernetesPlatform(own_cluster, tmp_path)
     spec = {"nodeSelector": LABELS, "tolerations": [TAINT], "volumes": None}
@@ -34,6 +33,7 @@ def thousand(own_cluster, tmp_path):
         wait_until(lambda: platform.workload()["status"].get("readyReplicas") == PODS, 300)
         yield platform
     finally:
+        platform.end_pods()
         platform.close()
         nodes.down(names)
 
@@ -48,10 +48,10 @@ def test_a_thousand_pods_are_read_in_time_and_in_little_memory(thousand):
         running = start_operation(
             "platforms", "agent_info", platform="kubernetes", kubernetes=connection
         )
-        output = running.process.stdout.read()
-        _pid, _status, usage = os.wait4(running.pid, 0)
+        with running.process.stdout, running.process.stderr:
+            outcome = json.load(running.process.stdout)
+            _pid, _status, usage = os.wait4(running.pid, 0)
         running.process.returncode = 0
-        outcome = json.loads(output)
         assert outcome["summary"] == f"{PODS} of {PODS} ready, release cost-agent:1.4.1"
         assert len(outcome["state"]["targets"]) == PODS
         seconds.append(outcome["duration"])

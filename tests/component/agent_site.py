@@ -9,6 +9,7 @@ import json
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.component.playbook_run import CHECKOUT, Run, kill_playbook_when, run_playbook
 from tests.component.process_platform import reserve_ports
@@ -32,7 +33,6 @@ class Site:
         self._reservation.close()
 
     def _inventory(self, stack: dict, more: dict) -> dict:
-        postgres, redis = stack["postgres"], stack["redis"]
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -44,15 +44,7 @@ class Site:
             # What is watched for how long is a matter of the tests that are about it.
             "cost_agent_deploy_canary_s": 0,
             "cost_agent_deploy_soak_s": 0,
-            "cost_agent_environment": {
-                "PGHOST": postgres["host"],
-                "PGPORT": postgres["port"],
-                "PGUSER": postgres["user"],
-                "PGDATABASE": postgres["database"],
-                "DATABASE_PASSWORD_FILE": postgres["password_file"],
-                "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
-                "REDIS_PASSWORD_FILE": redis["password_file"],
-            },
+            "cost_agent_environment": environment(stack),
             "cost_agent_environment_secrets": {"API_TOKEN": PLANTED_SECRET},
             **more,
         }
@@ -91,6 +83,20 @@ class Site:
         url = f"http://127.0.0.1:{self.port + replica}/api/v1/health"
         with urllib.request.urlopen(url, timeout=5) as answer:
             return json.load(answer)["release"]
+
+
+def environment(stack: dict) -> dict[str, Any]:
+    """What the agent has to know of its servers."""
+    postgres, redis = stack["postgres"], stack["redis"]
+    return {
+        "PGHOST": postgres["host"],
+        "PGPORT": postgres["port"],
+        "PGUSER": postgres["user"],
+        "PGDATABASE": postgres["database"],
+        "DATABASE_PASSWORD_FILE": postgres["password_file"],
+        "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
+        "REDIS_PASSWORD_FILE": redis["password_file"],
+    }
 
 
 def variables(release: str, source: Path) -> list[str]:

@@ -69,12 +69,14 @@ class Replica:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def eventually(condition: Callable[[], object], limit_s: float = 15.0) -> None:
+def eventually(
+    condition: Callable[[], object], limit_s: float = 15.0, every_s: float = 0.01
+) -> None:
     """Wait until the condition holds; fails after the limit."""
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, f"did not come true within {limit_s} s"
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 def free_port() -> int:

@@ -19,9 +19,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
 from tests.component.agent_site import Site
 from tests.component.playbook_run import Run
 
-# So little that a fraction of a core is a load, also on a busy machine.
-CORES = 0.1
-BUSY = {"cpu_fraction": 0.3, "cpu_seconds": 120}
+# So little that a fraction of a core is a load, also on a machine that has other work.
+CORES = 0.05
+BUSY = {"cpu_fraction": 0.4, "cpu_seconds": 120}
 WITHOUT_DELAY = '{"cost_agent_autoscaler_scale_down": {"stabilization_s": 0}}'
 
 

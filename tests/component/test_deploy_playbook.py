@@ -146,7 +146,7 @@ def test_a_migration_runs_once_with_the_new_release_while_the_old_one_serves(dep
     note = tmp_path / "note"
     before = deployed.serving()[0]
     migration = {"cost_agent_migration": asking(deployed.port, note)}
-    for _ in range(2):
+    for _turn in range(2):
         run = deploy(deployed, "1.7.0", **migration)
         assert run.code == 0, run.output
     assert note.read_text().splitlines() == [f"{before} 1.7.0"]

@@ -85,7 +85,7 @@ def test_what_cannot_be_seen_is_named_and_the_rest_is_saved(agent) -> None:
 
 
 def test_the_newest_stay(agent) -> None:
-    locations = [save(agent, keep=2)["state"]["location"] for _ in range(4)]
+    locations = [save(agent, keep=2)["state"]["location"] for _turn in range(4)]
     folder = agent.home / "state" / "evidence" / "cost-agent"
     kept = {f"file://{path}" for path in folder.iterdir()}
     assert len(kept) == 2

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_autoscaler import (
+    AGENT_AUTOSCALER,
+)
 from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
     ProcessPlatform,
     is_running,
@@ -313,6 +316,13 @@ def test_info_watches_no_longer_than_a_minute(started, seconds):
     assert started.info(cpu_window_s=seconds)["reason"] == "invalid_input"
 
 
+def test_the_autoscaler_measures_every_replica_where_the_platform_does_not_scale(started):
+    state = succeeded(started.run(AGENT_AUTOSCALER, cpu_window_s=1))["state"]
+    shown = [state[key] for key in ("scaled_by", "current_replicas", "desired_replicas")]
+    assert shown == ["agent", 3, 3]
+    assert all(0 <= state["replicas"][name] < 70 for name in started.names())
+
+
 def test_logs_are_the_newest_lines_of_each_replica_without_secrets(started):
     succeeded(started.agent(environment_secrets={"API_TOKEN": "s3cr3t-words"}))
     outcome = succeeded(started.logs(lines=1))
@@ -387,3 +397,8 @@ def test_bad_input_is_named_and_changes_nothing(deployed, option, value):
     assert outcome["reason"] == "invalid_input"
     assert option.replace("_", " ") in outcome["msg"].replace("_", " ")
     assert deployed.tree() == before
+
+
+# For the tests of another platform: `globals().update(CONTRACT)`, and a fixture `platform`.
+CONTRACT = {name: each for name, each in dict(globals()).items() if name.startswith("test_")}
+CONTRACT |= {"deployed": deployed, "started": started}

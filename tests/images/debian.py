@@ -88,7 +88,8 @@ def _debootstrap(tree: Path, packages: Sequence[str]) -> None:
     with log.open("wb") as output:
         code = subprocess.run(
             [
-                "debootstrap",
+                # What it mounts ends with it, also when it is killed.
+                *("unshare", "--mount", "debootstrap"),
                 "--variant=minbase",
                 f"--include={','.join(packages)}",
                 f"--cache-dir={downloads}",

@@ -22,7 +22,7 @@ _SETTINGS = """\
 global
     maxconn 4000
     stats socket ipv4@{host}:{stats} level operator
-    log stdout format raw local0
+    log stdout format timed local0
 defaults
     mode http
     log global
@@ -42,7 +42,8 @@ backend replicas
     balance roundrobin
     option httpchk GET {check_path}
     http-check expect status 200
-    default-server check inter {check_interval_ms}ms fall 1 rise 1
+    # One slow answer is no outage; a replica that ends has to drain for longer than three checks.
+    default-server check inter {check_interval_ms}ms fall 3 rise 1
 """
 
 
@@ -131,6 +132,10 @@ class Haproxy(Server):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"haproxy: wanted {count} backends up, they are {self.states()}")
             time.sleep(0.02)
+
+    def said(self, lines: int = 40) -> str:
+        """The end of its log: changes of its backends, and requests that failed."""
+        return "\n".join(self.log.read_text().splitlines()[-lines:])
 
     def clean_up(self) -> None:
         """A killed haproxy leaves nothing."""

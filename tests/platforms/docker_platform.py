@@ -24,6 +24,10 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
+    AGENT_RELEASE,
+    AGENT_ROLLBACK,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.images.releases import (
     ImageRelease,
     ImageReleases,
@@ -36,7 +40,7 @@ from tests.platforms.home import Engine
 REPOSITORY = "cost-agent-stand-in"
 _DOCKERFILE = """\
 FROM cost-agent:1.4.1
-HEALTHCHECK NONE
+HEALTHCHECK {healthcheck}
 ENV RELEASE_ID=
 WORKDIR /stand-in
 COPY . /stand-in
@@ -61,6 +65,12 @@ class DockerPlatform(OperatedPlatform):
         arguments["docker"] = {**self.docker, **arguments.get("docker", {})}
         return super().run(operation, check, **arguments)
 
+    def agent_release(self, version: str, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_RELEASE, release=self.release(version), **arguments)
+
+    def agent_rollback(self, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_ROLLBACK, **arguments)
+
     def release(self, version: str) -> str:
         return f"{REPOSITORY}:{version}"
 
@@ -71,14 +81,16 @@ class DockerPlatform(OperatedPlatform):
         records.add(ImageRelease(self.release(release), image_id, time.time(), image_id))
         records.switch(self.release(release))
 
-    def build(self, version: str, source: str = "", **behaviour: Any) -> str:
+    def build(
+        self, version: str, source: str = "", healthcheck: str = "NONE", **behaviour: Any
+    ) -> str:
         """Build an image of the stand-in under that version's tag, and return its id."""
         settings = "".join(f"{name.upper()} = {value!r}\n" for name, value in behaviour.items())
         # The version too: another release is another image, also where they behave alike.
         main = f"# {version}\n{settings}{source}"
         context = _tar(
             {
-                "Dockerfile": _DOCKERFILE,
+                "Dockerfile": _DOCKERFILE.format(healthcheck=healthcheck),
                 "uvicorn/__init__.py": "",  # or the one that is installed comes first
                 "uvicorn/__main__.py": STAND_IN,
                 "src/main.py": main,
@@ -123,10 +135,15 @@ class DockerPlatform(OperatedPlatform):
         wait_until(lambda: not is_running(pid) and name not in self.pids())
 
     def close(self) -> None:
-        for each in self.engine.client().containers.list(all=True, ignore_removed=True):
-            if each.name.startswith("cost-agent-"):
-                each.remove(force=True, v=True)
+        remove_agents(self.engine)
         self._reservation.close()
+
+
+def remove_agents(engine: Engine) -> None:
+    """Remove the containers of agents, also those whose image lost its name."""
+    for each in engine.client().containers.list(all=True, ignore_removed=True):
+        if each.name.startswith("cost-agent-"):
+            each.remove(force=True, v=True)
 
 
 def _tar(files: dict[str, str]) -> io.BytesIO:

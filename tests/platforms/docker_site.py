@@ -13,10 +13,38 @@ from demo.stack import Addresses
 from tests.component.agent_site import PLANTED_SECRET
 from tests.component.playbook_run import Run, run_playbook
 from tests.component.process_platform import reserve_ports
+from tests.platforms.docker_platform import remove_agents
 from tests.platforms.home import Engine
 
 # What haproxy needs to see that a replica is not ready, with its checks each 0.2 s, and to spare.
 DRAIN_S = 2
+SLOW = {
+    "api_ms": 9000,
+    "database_ms": 9000,
+    "cache_ms": 9000,
+    "memory_percent": 80,
+    "cpu_percent": 100,
+}
+
+
+def agent_environment(stack: Addresses) -> dict[str, Any]:
+    """What the agent needs to know of its servers, as options of the module agent."""
+    database, cache = stack["postgres"], stack["redis"]
+    cache_password = Path(str(cache["password_file"])).read_text().strip()
+    return {
+        "environment": {
+            "PGHOST": database["host"],
+            "PGPORT": database["port"],
+            "PGUSER": database["user"],
+            "PGDATABASE": database["database"],
+            "DRAIN_SECONDS": DRAIN_S,
+        },
+        "environment_secrets": {
+            "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
+            "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
+            "API_TOKEN": PLANTED_SECRET,
+        },
+    }
 
 
 class DockerSite:
@@ -28,42 +56,37 @@ class DockerSite:
         """`more` are further variables of its one host."""
         self.folder = folder
         self.engine = engine
+        remove_agents(engine)  # of a run that was killed
         self.port, self._reservation = reserve_ports(5)
         self.inventory = folder / "inventory.yml"
         self.inventory.write_text(json.dumps(self._inventory(stack, more or {})))
 
     def close(self) -> None:
-        for each in self.engine.client().containers.list(all=True, ignore_removed=True):
-            if each.name.startswith("cost-agent-"):
-                each.remove(force=True, v=True)
+        remove_agents(self.engine)
         self._reservation.close()
 
     def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:
-        database, cache = stack["postgres"], stack["redis"]
-        cache_password = Path(str(cache["password_file"])).read_text().strip()
+        environment = agent_environment(stack)
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
             "cost_agent_platform": "docker",
-            "cost_agent_docker": {"docker_host": self.engine.url, "read_only": True},
+            "cost_agent_docker": {
+                "docker_host": self.engine.url,
+                "read_only": True,
+            },
             "cost_agent_home": f"{self.folder}/home",
             "cost_agent_state_store": f"file://{self.folder}/state",
             "cost_agent_replicas": 3,
             "cost_agent_host": "127.0.0.1",
             "cost_agent_port": self.port,
             "cost_agent_memory_limit_mb": 300,
-            "cost_agent_environment": {
-                "PGHOST": database["host"],
-                "PGPORT": database["port"],
-                "PGUSER": database["user"],
-                "PGDATABASE": database["database"],
-                "DRAIN_SECONDS": DRAIN_S,
-            },
-            "cost_agent_environment_secrets": {
-                "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
-                "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
-                "API_TOKEN": PLANTED_SECRET,
-            },
+            # What is slow here is the machine, which builds and tests other things too.
+            "cost_agent_health_thresholds": SLOW,
+            "cost_agent_timeout_s": 300,
+            "cost_agent_deploy_soak_s": 1,
+            "cost_agent_environment": environment["environment"],
+            "cost_agent_environment_secrets": environment["environment_secrets"],
             **more,
         }
         return {"all": {"children": {"cost_agent": {"hosts": {"agent-under-test": variables}}}}}

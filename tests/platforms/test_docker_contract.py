@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import pytest
 
-# The tests and their fixtures; `platform` below takes the place of the suite's own.
-from tests.component.test_platform_contract import *  # noqa: F403
-from tests.platforms.docker_platform import DockerPlatform
+from tests.component.test_platform_contract import CONTRACT
+from tests.platforms.docker_platform import DockerPlatform, remove_agents
+
+globals().update(CONTRACT)
 
 
 @pytest.fixture
 def platform(docker_engine, agent_images, tmp_path):
+    remove_agents(docker_engine)  # of a run that was killed
     running = DockerPlatform(tmp_path, docker_engine)
     yield running
     running.close()

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-# The tests and their fixtures; `platform` below takes the place of the suite's own.
-from tests.component.test_platform_contract import *  # noqa: F403
+from tests.component.test_platform_contract import CONTRACT
 from tests.platforms.systemd_platform import SystemdPlatform, agent_machine, install_units
+
+globals().update(CONTRACT)
 
 
 @pytest.fixture(scope="module")

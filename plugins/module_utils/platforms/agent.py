@@ -122,7 +122,7 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     environment = environment_before.updated(request.environment, request.environment_secrets)
     specification, names = None, []
     if intent.state == STARTED:
-        if request.replicas is not None:
+        if request.replicas is not None and agent.platform != "kubernetes":
             require_within_policy(agent.store, agent.name, request.replicas)
         require_ports(request.serving.port, intent.replicas)
         specification = _specification(request, driver, environment, context.check_mode)

@@ -39,7 +39,7 @@ def run(params: Params, context: Context) -> Result:
     agent = read_agent(params)
     policy = read_policy(params) if params["state"] == PRESENT else None
     window_s = _read_window(params["cpu_window_s"])
-    autoscaler = _autoscaler(agent, params, context)
+    autoscaler = _autoscaler(agent, context)
     with contextlib.nullcontext() if context.check_mode else autoscaler.exclusive():
         before = autoscaler.policy()
         after = policy.as_dict() if policy else None
@@ -78,13 +78,13 @@ def _read_window(window_s: float) -> float:
     return window_s
 
 
-def _autoscaler(agent: Agent, params: Params, context: Context) -> Autoscaler:
+def _autoscaler(agent: Agent, context: Context) -> Autoscaler:
     if agent.platform == "kubernetes":
         from .kubernetes.autoscaler import KubernetesAutoscaler
         from .kubernetes.client import KubernetesClient
         from .kubernetes.options import ClusterOptions
 
-        options = ClusterOptions.of(params["kubernetes"], agent.name)
+        options = ClusterOptions.of(agent.kubernetes, agent.name)
         client = KubernetesClient(options.access, context.clock)
         return KubernetesAutoscaler(agent.name, client, options, context.clock)
     return StoredAutoscaler(agent, open_driver(agent, None, context.clock), context.clock)

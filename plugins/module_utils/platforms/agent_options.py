@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ..core.errors import invalid_option
 from ..core.state_store import StateStore
 from ..repository import open_state_store
+from .kubernetes.options import DEFAULT_NAMESPACE
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?\Z")
@@ -92,9 +93,16 @@ def read_agent(params: dict[str, Any]) -> Agent:
 
 
 def state_store_url(params: dict[str, Any]) -> str:
-    """Where the state store is; without one that is named, a folder in the agent's home."""
-    home = Path(params["home"])
-    return str(params["state_store"] or "file://" + quote(str(home / "state")))
+    """Where the state store is; without one that is named, a folder in the agent's home.
+
+    On Kubernetes it is ConfigMaps then, whose annotation `cost-agent.optiinfra/key` is the key.
+    """
+    if params["state_store"]:
+        return str(params["state_store"])
+    if params["platform"] == "kubernetes":
+        namespace = (params.get("kubernetes") or {}).get("namespace")
+        return f"configmap://{namespace or DEFAULT_NAMESPACE}"
+    return "file://" + quote(str(Path(params["home"]) / "state"))
 
 
 def read_serving(params: dict[str, Any]) -> Serving:

@@ -59,8 +59,16 @@ def open_release_store(agent: Agent) -> ReleaseStore:
 
 def open_migrator(agent: Agent) -> Migrator:
     """What runs a command of a release; raises `precondition` where the platform cannot."""
-    if agent.platform == "process":
+    if agent.platform in ("process", "systemd"):
         return HostMigrator(agent)
+    if agent.platform == "docker":
+        from .docker.open import docker_migrator
+
+        return docker_migrator(agent, SystemClock())
+    if agent.platform == "kubernetes":
+        from .kubernetes.driver import open_kubernetes_migrator
+
+        return open_kubernetes_migrator(agent)
     raise OperationError(
         Reason.PRECONDITION,
         f"run a migration on platform {agent.platform}",

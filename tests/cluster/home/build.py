@@ -24,7 +24,7 @@ _LINKER = " ".join(
     (
         "-s -w",
         f"-X {_VERSION}.gitVersion=v{KUBERNETES}",
-        f"-X {_VERSION}.gitMajor={KUBERNETES.split('.')[0]}",
+        f"-X {_VERSION}.gitMajor={KUBERNETES.partition('.')[0]}",
         f"-X {_VERSION}.gitMinor={KUBERNETES.split('.')[1]}",
     )
 )

@@ -51,17 +51,6 @@ def kill_processes(name: str) -> None:
             identity.stop(_KILL)
 
 
-def unmounted() -> list[str]:
-    """Version 1 hierarchies that are mounted elsewhere, in a container with a systemd, not here.
-
-    As long as there is one, containerd 1.6 measures no container: it wants to find each of them.
-    """
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    names = [line.split(":")[1].removeprefix("name=") for line in lines]
-    mounted = {hierarchy.name for hierarchy in _hierarchies()}
-    return [name for name in names if name and name not in mounted]
-
-
 def _hierarchies() -> list[Path]:
     """One for version 2, one per controller for version 1; a folder alone proves nothing."""
     mounted = set(mount_points()).intersection((_ROOT, *_ROOT.glob("*")))

@@ -85,6 +85,7 @@ class Containerd:
             lambda: {"config": self._folder / "config.toml"},
             self._answers,
             namespace=node.namespace,
+            first_on_path=self._folder / "bin",
         )
 
     @property
@@ -100,7 +101,7 @@ class Containerd:
     def up(self) -> None:
         """Start it. Raises StackError."""
         cgroups.create(self._node.cgroup)
-        for name in ("cni", "registries/_default"):
+        for name in ("bin", "cni", "registries/_default"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         configuration = _CONFIGURATION.format(
             folder=self._folder,
@@ -113,6 +114,7 @@ class Containerd:
         write_private(self._folder / "registries/_default/hosts.toml", _REGISTRIES)
         network = json.dumps(self._pod_network(), indent=2)
         write_private(self._folder / "cni" / "10-bridge.conflist", network)
+        shutil.copy(Path(__file__).with_name("shim.sh"), self._folder / "bin" / _SHIM)
         self.root.mkdir(mode=0o700, exist_ok=True)
         self._knows_containers.touch()
         self.daemon.up()

@@ -33,10 +33,12 @@ class Daemon(Server):
         answers: Callable[[], bool],
         *,
         namespace: str,
+        first_on_path: Path | None = None,
     ) -> None:
         """`home` holds the program's folder and log; `arguments` become flags when it starts.
 
-        It runs in the network namespace `namespace`.
+        It runs in the network namespace `namespace`; programs that it calls are looked for in
+        `first_on_path` before all other places.
         """
         self.name = program.name
         self.programs = frozenset({program.name})
@@ -44,6 +46,7 @@ class Daemon(Server):
         self._arguments = arguments
         self._answers = answers
         self._namespace = namespace
+        self._first_on_path = first_on_path
         super().__init__(home)
 
     def prepare(self) -> None:
@@ -57,6 +60,8 @@ class Daemon(Server):
     def environment(self) -> dict[str, str]:
         # iptables, mount and runc are in /usr/sbin.
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        if self._first_on_path is not None:
+            path = f"{self._first_on_path}:{path}"
         return {**super().environment(), "PATH": path}
 
     def answers(self) -> bool:

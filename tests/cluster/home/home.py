@@ -92,7 +92,9 @@ class Home:
         """
         self.build()
         with self._lock():
-            if self._ending.exists() or not network.exists(self.layout.name):
+            # After a reboot its files are there without its namespace.
+            remains = self.layout.short_folder.exists() and not network.exists(self.layout.name)
+            if remains or self._ending.exists():
                 self._stop(keep_images=True)
             network.create(self.layout)
 
@@ -112,11 +114,13 @@ class Home:
                 self._start(*self.control_plane.in_order())
                 containers.result()
             self._step(f"{node.name} joined", node.join)
-            self._wait_for("/api/v1/namespaces/default/serviceaccounts/default")
+            account = "/api/v1/namespaces/default/serviceaccounts/default"
+            self._wait_for("default service account", account)
             addons.apply_name_service(self.api)
             addons.apply_metrics(self.api, self.certificates)
             self._start(self.metrics_server())
-            self._wait_for(f"/apis/metrics.k8s.io/v1beta1/nodes/{node.name}")
+            metrics = f"/apis/metrics.k8s.io/v1beta1/nodes/{node.name}"
+            self._wait_for(f"metrics of {node.name}", metrics)
 
     def down(self, *, purge: bool = False) -> None:
         """Stop everything that was started here; with `purge` remove what it wrote.
@@ -177,23 +181,23 @@ class Home:
     def _step(self, name: str, action: Callable[[], object]) -> None:
         start = time.monotonic()
         action()
-        self._report(f"{name:<28}{time.monotonic() - start:6.1f} s")
+        self._report(_line(name, start))
 
-    def _wait_for(self, path: str) -> None:
+    def _wait_for(self, name: str, path: str) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         start = time.monotonic()
         while self.api.get(path) is None:
             if time.monotonic() > deadline:
-                raise ClusterError(f"up: {path} is not there after {_READY_TIMEOUT_S:.0f} s")
+                raise ClusterError(f"up: no {name} after {_READY_TIMEOUT_S:.0f} s ({path})")
             time.sleep(_POLL_S)
-        self._report(f"{path.rpartition('/')[0][-27:]:<28}{time.monotonic() - start:6.1f} s")
+        self._report(_line(name, start))
 
     def _stop(self, *, keep_images: bool) -> None:
         if not self.layout.run.is_dir():
             return
         self._ending.touch()
-        self.fake_nodes().daemon().down()
-        self.metrics_server().down()
+        for daemon in (self.fake_nodes().daemon(), self.metrics_server()):
+            daemon.down()
         for node in reversed(self.nodes()):
             self._step(f"{node.name} stopped", lambda node=node: node.down(keep_images=keep_images))
         for daemon in reversed(self.control_plane.in_order()):
@@ -226,6 +230,10 @@ def missing_need() -> str | None:
     if shutil.which("go") is None and not all(program.path.exists() for program in PROGRAMS):
         return "a cluster of our own needs Go 1.24.4 or later on PATH, which builds Kubernetes"
     return None
+
+
+def _line(name: str, start: float) -> str:
+    return f"{name:<28}{time.monotonic() - start:6.1f} s"
 
 
 def _status(daemon: Daemon) -> Status:

@@ -50,7 +50,10 @@ class FakeNodes:
         return names
 
     def down(self, names: list[str]) -> None:
-        """Forget the nodes, and with them their pods, and stop kwok. Raises StackError."""
+        """Forget the nodes and stop kwok. Raises StackError.
+
+        Their pods have to be gone before: nobody would confirm their end afterwards.
+        """
         for name in names:
             self._api.delete(f"{_NODES}/{name}")
         self.daemon().down()

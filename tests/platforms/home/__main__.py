@@ -37,6 +37,7 @@ def _up() -> Engine:
     for archive in (archives()["releases"], systemd_archive()):
         engine.load(archive)
     print(f"DOCKER_HOST={engine.url}", flush=True)
+    print(f"GATEWAY={engine.gateway()}", flush=True)
     return engine
 
 

@@ -109,9 +109,9 @@ def samples_of(before: AgentState, after: AgentState) -> list[Sample]:
     A replica's CPU counts when it was ready at both; else the work of its start would.
     """
     wanted = after.intent.names if after.intent else []
-    ready_before = {replica.pid for replica in before.replicas if replica.status == "ready"}
+    ready_before = {(r.name, r.pid) for r in before.replicas if r.status == "ready"}
     return [
-        _sample(replica, replica.status == "ready" and replica.pid in ready_before)
+        _sample(replica, replica.status == "ready" and (replica.name, replica.pid) in ready_before)
         for replica in after.replicas
         if replica.name in wanted or not wanted
     ]

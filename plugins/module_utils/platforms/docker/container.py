@@ -42,6 +42,7 @@ class Container:
     environment: Mapping[str, str]
     host_port: int | None
     host_address: str
+    network_address: str
     cpu_limit_cores: float | None
 
     @property
@@ -86,6 +87,7 @@ def parse_container(seen: Mapping[str, Any], container_port: int | None = None) 
         environment=_variables(config.get("Env") or []),
         host_port=port,
         host_address=address,
+        network_address=_network_address(seen.get("NetworkSettings") or {}),
         cpu_limit_cores=nano_cpus / 1e9 if nano_cpus else None,
     )
 
@@ -100,9 +102,19 @@ def ended_words(container: Container) -> str:
         how += ", killed for lack of memory"
     if container.error:
         how += f": {container.error}"
-    if container.status == "restarting" or container.restart_count:
-        how += f", and was restarted {container.restart_count} times"
-    return how
+    return how + _restarts(container)
+
+
+def restarted_words(container: Container, last_end: str) -> str:
+    """What there is to say of one that ended and runs again; its state tells of this run only."""
+    return f"it ended with {last_end or 'an exit code not known'}{_restarts(container)}"
+
+
+def _restarts(container: Container) -> str:
+    count = container.restart_count
+    if not count:
+        return ""
+    return f", and the engine restarted it {count} time{'s' if count > 1 else ''}"
 
 
 def unready_words(container: Container) -> list[str]:
@@ -130,6 +142,12 @@ def _published(
                 if port:
                     return binding.get("HostIp") or "0.0.0.0", port
     return "0.0.0.0", None
+
+
+def _network_address(settings: Mapping[str, Any]) -> str:
+    """Its address in the first of its networks, where the engine's own machine reaches it."""
+    networks = (settings.get("Networks") or {}).values()
+    return next((each["IPAddress"] for each in networks if each.get("IPAddress")), "")
 
 
 def _variables(lines: list[str]) -> dict[str, str]:

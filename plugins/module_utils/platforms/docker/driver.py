@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.clock import Clock
@@ -19,30 +18,21 @@ from ..arguments import DEFAULT_APP
 from ..converge import ReplicaPlan
 from ..environment import RELEASE_VARIABLE, REPLICA_VARIABLE, Environment
 from ..images.releases import ImageRelease
-from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop, Usage
-from ..readiness import local_address, probe, url_of
+from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
 from . import ports
 from .connection import Gone, Refused
-from .container import Container, ended_words, unready_words
 from .creation import creation
 from .engine import Engine
 from .image_store import ImageStore
-from .labels import environment_of, labels_of, specification_of
+from .labels import environment_of, labels_of
+from .migration import DockerMigrator
+from .observer import Observer
 from .options import DockerOptions
 from .preflight import checks
-from .replicas import OBSERVERS, Replicas
-from .usage import usage_of
+from .replicas import Replicas
 
 _KILLED = 128 + 9
 _WORKERS_VARIABLE = "WEB_CONCURRENCY"  # what uvicorn reads where --workers is not given
-
-
-@dataclass
-class _Life:
-    """Of one container: its id, and how often its policy had restarted it when first seen."""
-
-    id: str
-    restarts: int
 
 
 class DockerDriver:
@@ -56,10 +46,14 @@ class DockerDriver:
         self._options = options
         self._clock = clock
         self._engine = Engine(options.connection, clock)
-        self._replicas = Replicas(agent, self._engine, options.container.container_port)
+        self._replicas = self._make_replicas()
         self.release_store = ImageStore(agent, options, self._engine, self._replicas)
-        self._lives: dict[str, _Life] = {}
+        self._observer = Observer(agent, serving, options, self._engine, self._replicas, clock)
         self._environment: Environment | None = None
+
+    def _make_replicas(self) -> Replicas:
+        port = self._options.container.container_port
+        return Replicas(self._agent, self._engine, port)
 
     def names(self, count: int) -> list[str]:
         return self._replicas.names(count)
@@ -79,124 +73,10 @@ class DockerDriver:
     def set_environment(self, environment: Environment) -> None:
         self._environment = environment
 
-    # --- observing ----------------------------------------------------------------------------
-
     def observe(
         self, wanted: Sequence[str], specification: Specification | None, usage: bool = False
     ) -> list[Replica]:
-        owner = self._replicas.owner()
-        there = self._replicas.of(wanted)
-        names = sorted({*wanted, *there}, key=self._replicas.number)
-
-        def look(name: str) -> Replica | None:
-            container = there.get(name)
-            if container is None:
-                return Replica(name, self._url(name, None), "stopped")
-            if not owner.owns(container.labels):
-                return self._foreign(name, container) if name in wanted else None
-            if container.is_over and name not in wanted:
-                return None  # it was stopped on purpose, and stays for its log
-            return self._look(name, container, specification, usage)
-
-        if not names:
-            return []
-        with ThreadPoolExecutor(min(len(names), OBSERVERS)) as threads:
-            return [replica for replica in threads.map(look, names) if replica is not None]
-
-    def _look(
-        self, name: str, container: Container, specification: Specification | None, usage: bool
-    ) -> Replica:
-        found = specification_of(container.labels)
-        replica = Replica(
-            name=name,
-            url=self._url(name, container),
-            status="stopped",
-            release=found.release,
-            started_at=container.started_at,
-        )
-        if not container.is_running:
-            return replace(replica, note=ended_words(container))
-        answer = probe(
-            self._address(container), container.host_port or 0, self._ready_path(found), self._clock
-        )
-        waits_for = unready_words(container)
-        is_ready = answer.is_ready and not waits_for
-        if not is_ready and self._restarted(name, container):
-            return replace(replica, note=ended_words(container))
-        differences = self._differences(name, container, found, specification)
-        notes = [*differences, *waits_for, *([] if answer.is_ready else [answer.seen])]
-        replica = replace(
-            replica,
-            status="ready" if is_ready else "running",
-            up_to_date=specification is not None and not differences,
-            pid=container.pid,
-            note="; ".join(notes),
-        )
-        return replace(replica, usage=self._usage(container)) if usage else replica
-
-    def _restarted(self, name: str, container: Container) -> bool:
-        """Whether its restart policy had to start it again since it was first seen here."""
-        life = self._lives.get(name)
-        if life is None or life.id != container.id:
-            life = self._lives[name] = _Life(container.id, container.restart_count)
-        return container.restart_count > life.restarts
-
-    def _differences(
-        self, name: str, container: Container, found: Specification, wanted: Specification | None
-    ) -> list[str]:
-        if wanted is None:
-            return []
-        differences = found.differences(self._completed(wanted))
-        if self._serving is not None and container.host_port != self._port(name):
-            differences.append(f"port {container.host_port}, not {self._port(name)}")
-        return differences
-
-    def _completed(self, specification: Specification) -> Specification:
-        """With the options that containers alone have."""
-        if specification.options is None:
-            return specification
-        container = self._options.container.started_with()
-        return replace(specification, options={**specification.options, **container})
-
-    def _foreign(self, name: str, container: Container) -> Replica:
-        note = (
-            f"the container {name} of image {container.image} is not of this agent"
-            if container.labels.get("optiinfra.cost_agent.agent") != self._agent.name
-            else f"the container {name} belongs to an agent of this name with another state store"
-        )
-        return Replica(name, self._url(name, container), "foreign", note=note)
-
-    def _usage(self, container: Container) -> Usage | None:
-        stats = self._engine.stats(container.id)
-        if stats is None:
-            return None
-        return usage_of(stats, container.started_at or 0.0, container.cpu_limit_cores)
-
-    # --- where they are reached ---------------------------------------------------------------
-
-    def _url(self, name: str, container: Container | None) -> str:
-        if container is not None and container.host_port is not None:
-            return url_of(self._address(container), container.host_port)
-        if self._serving is None:
-            return ""
-        return url_of(self._reached_at(self._serving.host), self._port(name))
-
-    def _address(self, container: Container) -> str:
-        return self._reached_at(container.host_address)
-
-    def _reached_at(self, published_on: str) -> str:
-        """A port published on every address is asked at the engine's machine."""
-        machine = self._options.connection.machine
-        if machine is not None and published_on in ("", "0.0.0.0", "::"):
-            return machine
-        return local_address(published_on)
-
-    def _ready_path(self, specification: Specification) -> str:
-        path = (specification.options or {}).get("ready_path", "/api/v1/ready")
-        return str(path)
-
-    def _port(self, name: str) -> int:
-        return self._required_serving().port + self._replicas.number(name) - 1
+        return self._observer.observe(wanted, specification, usage)
 
     # --- acting -------------------------------------------------------------------------------
 
@@ -212,14 +92,7 @@ class DockerDriver:
 
     def _require_possible(self, names: Sequence[str]) -> None:
         """Raise `precondition` for options that mean nothing on this platform or engine."""
-        serving = self._required_serving()
-        if serving.app != DEFAULT_APP and not self._options.container.command:
-            raise OperationError(
-                Reason.PRECONDITION,
-                f"serve the app {serving.app}",
-                "on platform docker the image names its app in its own command",
-                "Leave app out, or give docker.command with it",
-            )
+        self._require_own_app()
         network = self._options.container.network
         if not network.startswith("container:") and not self._engine.has_network(network):
             raise OperationError(
@@ -238,11 +111,24 @@ class DockerDriver:
                 "or name the state store that they were started with",
             )
 
+    def _require_own_app(self) -> None:
+        """Raise `precondition` for an app that the image does not name itself."""
+        serving = self._required_serving()
+        if serving.app != DEFAULT_APP and not self._options.container.command:
+            raise OperationError(
+                Reason.PRECONDITION,
+                f"serve the app {serving.app}",
+                "on platform docker the image names its app in its own command",
+                "Leave app out, or give docker.command with it",
+            )
+
     def _require_ports_of_replaced(self, starts: Sequence[str]) -> None:
         """Raise `precondition` where a replica moves to a port that is taken."""
         there = self._replicas.of(starts)
         moved = [
-            name for name in starts if name in there and there[name].host_port != self._port(name)
+            name
+            for name in starts
+            if name in there and there[name].host_port != self._observer.port(name)
         ]
         self._require_ports(moved)
 
@@ -250,7 +136,7 @@ class DockerDriver:
         self._require_ports(replicas)
 
     def _require_ports(self, replicas: Sequence[str]) -> None:
-        wanted = {self._port(name): name for name in replicas}
+        wanted = {self._observer.port(name): name for name in replicas}
         taken = self._obstacles(list(wanted))
         if taken:
             raise OperationError(
@@ -268,31 +154,34 @@ class DockerDriver:
         return ports.obstacles(self._required_serving().host, wanted, listed, is_local)
 
     def start(self, replica: str, specification: Specification) -> None:
-        specification = self._completed(specification)
+        specification = self._observer.completed(specification)
         environment = self.environment()
         image = self.release_store.image_of(self._release_called(specification.release))
         body = creation(
             image,
             self._required_serving(),
             self._options.container,
-            self._port(replica),
+            self._observer.port(replica),
             self._variables(replica, specification, environment),
             labels_of(self._replicas.owner(claims=True), specification, environment),
         )
         self._clear(replica)
         try:
             created = self._engine.create(replica, body)
-            self._lives[replica] = _Life(created, 0)
+            self._observer.created(replica, created)
             self._engine.start(created)
         except (Gone, Refused) as refused:
             raise self._not_started(replica, refused) from refused
 
     def _clear(self, replica: str) -> None:
-        """Remove what is left of a replica; never what is not ours, or runs."""
+        """Remove what is left of a replica; never what is not ours.
+
+        One that ends again and again may run at this moment, and is as lost as at the others.
+        """
         before = self._replicas.one(replica)
         if before is None:
             return
-        if not self._replicas.owner().owns(before.labels) or before.is_running:
+        if not self._replicas.owner().owns(before.labels):
             raise OperationError(
                 Reason.PRECONDITION,
                 f"start {replica}",
@@ -302,7 +191,7 @@ class DockerDriver:
         self._engine.remove(before.id)
 
     def _not_started(self, replica: str, refused: Gone | Refused) -> OperationError:
-        port = self._port(replica)
+        port = self._observer.port(replica)
         if "port is already allocated" in refused.said or "address already in use" in refused.said:
             seen = self._obstacles([port]).get(port, f"port {port} is taken")
             return OperationError(
@@ -383,8 +272,14 @@ class DockerDriver:
         names = self.names(count)
         alive = {r.name for r in self.observe(names, None) if r.is_alive}
         wanted = range(serving.port, serving.port + count)
-        free = [self._port(name) for name in names if name not in alive]
+        free = [self._observer.port(name) for name in names if name not in alive]
         return checks(self._engine, self._options, self._obstacles(free), wanted, disk_mb, source)
+
+    def migrator(self) -> DockerMigrator:
+        """What runs a command of a release in a container of its own."""
+        return DockerMigrator(
+            self._agent, self._options, self._engine, self._replicas, self.release_store
+        )
 
     # --- details ------------------------------------------------------------------------------
 

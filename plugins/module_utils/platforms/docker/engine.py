@@ -8,6 +8,7 @@ taken up again for a while, since an engine that is updated or restarted comes b
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, TypeVar
@@ -135,6 +136,30 @@ class Engine:
                 "such as json-file",
             ) from refused
 
+    def last_end(self, container: Container) -> str:
+        """How a container ended last that runs again: its exit code, out of the engine's events.
+
+        The engine keeps its last 256 events; empty where they are over it.
+        """
+
+        def ends(client: Any) -> list[dict[str, Any]]:
+            return list(
+                client.events(
+                    since=int(container.created_at or 0),
+                    until=int(self.clock.now()) + 1,
+                    filters={"container": container.id, "event": ["die", "oom"]},
+                    decode=True,
+                )
+            )
+
+        found = self.ask(f"look at the events of {container.name}", ends)
+        codes = [each["Actor"]["Attributes"].get("exitCode") for each in found]
+        last = next((code for code in reversed(codes) if code is not None), None)
+        if last is None:
+            return ""
+        is_short_of_memory = any(each.get("Action") == "oom" for each in found)
+        return f"exit code {last}" + (", killed for lack of memory" * is_short_of_memory)
+
     # --- images -------------------------------------------------------------------------------
 
     def image(self, reference: str) -> Image | None:
@@ -208,6 +233,7 @@ class Engine:
     def _connected(self) -> Any:
         if self._client is None:
             self._client = connect(self.connection)
+            weakref.finalize(self, self._client.close)
         return self._client
 
 

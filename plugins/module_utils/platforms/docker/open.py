@@ -8,10 +8,20 @@ import os
 
 from ...core.clock import Clock
 from ..agent_options import Agent, Serving
+from .compose_driver import ComposeDriver
 from .driver import DockerDriver
+from .migration import DockerMigrator
 from .options import read_docker_options
 
 
 def docker_driver(agent: Agent, serving: Serving | None, clock: Clock) -> DockerDriver:
     """The driver; raises `invalid_input`, and asks no engine yet."""
-    return DockerDriver(agent, serving, read_docker_options(agent.docker, os.environ), clock)
+    options = read_docker_options(agent.docker, os.environ)
+    if options.compose is not None:
+        return ComposeDriver(agent, serving, options, clock)
+    return DockerDriver(agent, serving, options, clock)
+
+
+def docker_migrator(agent: Agent, clock: Clock) -> DockerMigrator:
+    """What runs migrations in containers; raises `invalid_input`, and asks no engine yet."""
+    return docker_driver(agent, None, clock).migrator()

@@ -17,12 +17,15 @@ from .autoscaler_object import (
     containers_without_cpu_request,
     is_ours,
     policy_of,
+    policy_patch,
     scales,
     status_of,
 )
 from .client import KubernetesClient
-from .options import STATEFUL_SET, ClusterOptions
-from .resources import AUTOSCALERS, DEPLOYMENTS, PODS, STATEFUL_SETS
+from .options import ClusterOptions
+from .owners import owner_of
+from .resources import AUTOSCALERS, PODS
+from .workload import Workload, WorkloadApi
 
 Document = dict[str, Any]
 
@@ -35,6 +38,7 @@ class KubernetesAutoscaler:
     ) -> None:
         self._agent = agent
         self._client = client
+        self._workloads = WorkloadApi(client, options)
         self._options = options
         self._clock = clock
         self._found: Document | None = None
@@ -51,18 +55,18 @@ class KubernetesAutoscaler:
         found = self._found
         if found is None or is_ours(found) or self._options.force:
             return
-        owners = found["metadata"].get("ownerReferences") or []
-        maker = f"{owners[0]['kind']} {owners[0]['name']}" if owners else "somebody else"
+        owner = owner_of(found)
+        maker, place = (owner.name, owner.place) if owner else ("somebody else", "its source")
         raise OperationError(
             Reason.PRECONDITION,
             f"set the policy of {self._title}",
             f"{maker} made its HorizontalPodAutoscaler {found['metadata']['name']}",
-            "Change it there, or take it over with kubernetes.force",
+            f"Change it in {place}, or take it over with kubernetes.force",
         )
 
     def require_scalable(self) -> None:
-        workload = self._workload()
-        containers = containers_without_cpu_request(workload["spec"]["template"])
+        workload = self._workloads.read(f"set the policy of {self._title}")
+        containers = containers_without_cpu_request(workload.template)
         if containers and not self._pods_ask_for_cpu(workload):
             raise OperationError(
                 Reason.PRECONDITION,
@@ -83,14 +87,7 @@ class KubernetesAutoscaler:
                 f"create the autoscaler of {self._title}",
             )
             return f"Created HorizontalPodAutoscaler {self._name}"
-        metadata = self._found["metadata"]
-        change = {
-            "metadata": {
-                "labels": wanted["metadata"]["labels"],
-                "resourceVersion": metadata["resourceVersion"],
-            },
-            "spec": wanted["spec"],
-        }
+        change = policy_patch(self._found, wanted)
         self._found = self._client.patch(
             self._path, change, f"change the autoscaler of {self._title}"
         )
@@ -139,27 +136,18 @@ class KubernetesAutoscaler:
             )
         return of_workload[0] if of_workload else None
 
-    def _workload(self) -> Document:
-        options = self._options
-        resource = STATEFUL_SETS if options.kind == STATEFUL_SET else DEPLOYMENTS
-        path = resource.path(options.namespace, options.workload)
-        workload = self._client.find(path, f"read {self._title}")
-        if workload is None:
-            raise OperationError(
-                Reason.PRECONDITION,
-                f"set the policy of {self._title}",
-                "there is no such workload",
-                "Deploy the agent first (deploy.yml), or name its workload in kubernetes.workload",
-            )
-        return workload
+    def _pods_ask_for_cpu(self, workload: Workload) -> bool:
+        """Whether the namespace's LimitRange gives its pods what the template does not.
 
-    def _pods_ask_for_cpu(self, workload: Document) -> bool:
-        """Whether the namespace's LimitRange gives its pods what the template does not."""
-        labels = (workload["spec"]["selector"] or {}).get("matchLabels") or {}
+        Only pods of this template tell, and so nothing does while it is rolled out.
+        """
+        status = workload.status
+        if not workload.is_observed or status.get("updatedReplicas") != status.get("replicas"):
+            return False
         missing = self._client.objects(
-            PODS.path(self._options.namespace),
+            PODS.path(workload.namespace),
             f"list the pods of {self._title}",
-            labels=",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+            labels=workload.selector,
             keep=containers_without_cpu_request,
         )
         return bool(missing) and not any(missing)

@@ -21,9 +21,9 @@ from ..autoscaling.policy import (
     RatePolicy,
     Rules,
 )
-
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-MANAGED_BY = "optiinfra.cost_agent"
+from .bounds import floor_of
+from .names import FLOOR_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL
+from .owners import owner_of
 
 _TYPES = {REPLICAS: "Pods", PERCENT: "Percent"}
 _SELECTS = {"max": "Max", "min": "Min", "disabled": "Disabled"}
@@ -78,11 +78,30 @@ def _rules_object(rules: Rules) -> Document:
     }
 
 
+def policy_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
+    """The merge patch that brings what was found, and nothing newer, to the wanted object.
+
+    An operator's count that the module `agent` made its minimum stays one, within the new bounds.
+    """
+    spec = dict(wanted["spec"])
+    floor, raised = spec["minReplicas"], found["spec"].get("minReplicas", 1)
+    stays = floor_of(found) < raised and floor < raised <= spec["maxReplicas"]
+    if stays:
+        spec["minReplicas"] = raised
+    return {
+        "metadata": {
+            "labels": wanted["metadata"]["labels"],
+            "annotations": {FLOOR_ANNOTATION: str(floor) if stays else None},
+            "resourceVersion": found["metadata"]["resourceVersion"],
+        },
+        "spec": spec,
+    }
+
+
 def is_ours(found: Mapping[str, Any]) -> bool:
     """Whether this collection made it, and nothing else owns it by now."""
-    metadata = found["metadata"]
-    labels = metadata.get("labels") or {}
-    return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and not metadata.get("ownerReferences")
+    labels = found["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and owner_of(found) is None
 
 
 def scales(found: Mapping[str, Any], kind: str, workload: str) -> bool:
@@ -102,7 +121,8 @@ def policy_of(found: Mapping[str, Any]) -> dict[str, Any]:
     metrics = spec.get("metrics") or []
     cpu_percents = [percent for percent in map(_cpu_percent, metrics) if percent is not None]
     policy: dict[str, Any] = {
-        "min": spec.get("minReplicas", 1),
+        # A count that an operator asked for raises the minimum, and is no policy.
+        "min": floor_of(found),
         "max": spec["maxReplicas"],
         "cpu_percent": cpu_percents[0] if cpu_percents else None,
         "scale_up": _rules_of(up, UP_STABILIZATION_S, UP_POLICIES),

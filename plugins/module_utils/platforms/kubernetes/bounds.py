@@ -8,6 +8,7 @@ autoscaler's own policy had there is kept in an annotation, and no count goes be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +42,7 @@ class Autoscaler:
 
     @property
     def floor(self) -> int:
-        text = (self.document["metadata"].get("annotations") or {}).get(FLOOR_ANNOTATION, "")
-        return int(text) if text.isdigit() else self.min_replicas
+        return floor_of(self.document)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ class Bounds:
             },
             "spec": {"minReplicas": self.min_replicas, "maxReplicas": self.max_replicas},
         }
+
+
+def floor_of(document: Mapping[str, Any]) -> int:
+    """The least of an autoscaler's policy, whatever count was asked for since."""
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    text = annotations.get(FLOOR_ANNOTATION, "")
+    return int(text) if text.isdigit() else int(document["spec"].get("minReplicas", 1))
 
 
 def find_autoscaler(client: KubernetesClient, workload: Workload) -> Autoscaler | None:

@@ -18,9 +18,11 @@ from ..agent_options import Agent, Serving
 from ..arguments import DEFAULT_APP
 from ..environment import Environment
 from ..intent import read_intent
+from ..migration import Migrator
 from ..protocol import Check, Goal, LogQuery, Plan, Replica, Specification
 from ..releases import ReleaseStore
 from .cluster import Cluster, connect
+from .migration import KubernetesMigrator
 from .options import ClusterOptions
 from .pods import Way, list_all_pods, list_pods, replica_of, serving_port, template_hash, way_to
 from .preflight import Preflight
@@ -45,6 +47,12 @@ def open_kubernetes_releases(agent: Agent) -> ReleaseStore:
     """The releases alone."""
     clock = SystemClock()
     return KubernetesReleaseStore(agent, cluster_of(agent, clock), clock)
+
+
+def open_kubernetes_migrator(agent: Agent) -> Migrator:
+    """What runs a command of a release."""
+    clock = SystemClock()
+    return KubernetesMigrator(agent.name, cluster_of(agent, clock), clock)
 
 
 class KubernetesDriver:

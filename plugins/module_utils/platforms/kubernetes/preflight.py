@@ -20,6 +20,7 @@ from .resources import (
     CONTROLLER_REVISIONS,
     DISRUPTION_BUDGETS,
     EVENTS,
+    JOBS,
     NAMESPACES,
     POD_METRICS,
     PODS,
@@ -61,6 +62,7 @@ def rights(workload: Resource, uses_config_maps: bool) -> list[Right]:
         Right(AUTOSCALERS, "patch", is_needed=False),
         Right(PODS, "get", "proxy", is_needed=False),
         Right(POD_METRICS, "list", is_needed=False),
+        Right(JOBS, "create", is_needed=False),
         Right(RESOURCE_QUOTAS, "list", is_needed=False),
         Right(DISRUPTION_BUDGETS, "list", is_needed=False),
     ]

@@ -15,7 +15,7 @@ from ...core.deadline import Deadline
 from ...core.errors import OperationError, Reason
 from ..agent_options import Limits, Serving
 from ..intent import DEFAULT_REPLICAS
-from ..protocol import Goal, Intent, Replica, Report
+from ..protocol import Goal, Intent, Replica, Report, Specification
 from .bounds import Autoscaler, Bounds, bounds_for, find_autoscaler
 from .brake import brake_off, brake_on
 from .cluster import Cluster
@@ -119,7 +119,7 @@ class RolloutPlan:
         goal = self._goal
         if goal.specification is None:
             return self._decide_stop(workload)
-        template = self._template(workload)
+        template = self._template(workload, goal.specification)
         image = goal.specification.release
         is_new_template = template != workload.template
         if goal.canary:
@@ -157,10 +157,8 @@ class RolloutPlan:
             operations += brake_off(workload)
         return Change(operations, actions, 0)
 
-    def _template(self, workload: Workload) -> Document:
+    def _template(self, workload: Workload, specification: Specification) -> Document:
         """The template of the goal, on the one that a rollback brings back, else the present."""
-        specification = self._goal.specification
-        assert specification is not None
         named = self._cluster.options.container
         base = base_template(self._cluster, self._releases, workload)
         environments = self._cluster.environments
@@ -286,14 +284,19 @@ class RolloutPlan:
                 if deadline.expired:
                     raise
                 workload = self._cluster.workloads.read(wanted)
-                self._require_same(first, workload)
+                self._require_same(first, workload, self._change.operations)
                 self._change = self._decide(workload)
                 self._require_ours(workload)
 
-    def _require_same(self, before: Workload, after: Workload) -> None:
+    def _require_same(self, before: Workload, after: Workload, ours: Sequence[Document]) -> None:
+        """What another changed to just what we want is no conflict; nor is our own lost answer."""
+        wanted = {each["path"]: each.get("value") for each in ours}
         for path in changed_fields(before.document, after.document):
             if path == ("spec", "replicas") and self._autoscaler is not None:
                 continue  # the autoscaler's own, decided on anew
+            field_path = f"/spec/{path[1]}"
+            if field_path in wanted and after.spec.get(path[1]) == wanted[field_path]:
+                continue
             seen: Any = after.document
             for key in path:
                 seen = seen.get(key) if isinstance(seen, dict) else None

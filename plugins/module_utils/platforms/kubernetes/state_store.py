@@ -90,8 +90,8 @@ class ConfigMapStateStore:
         document["metadata"]["resourceVersion"] = version
         try:
             return _version(self.client.replace(self._path(key), document, wanted))
-        except NotFound as error:
-            raise Conflict(error.reason, wanted, "it was deleted", "Run this again") from error
+        except NotFound as gone:
+            raise Conflict(gone.reason, wanted, "it was deleted", "Run this again") from None
 
     def _path(self, key: str) -> str:
         return CONFIG_MAPS.path(self._namespace, state_name(key))

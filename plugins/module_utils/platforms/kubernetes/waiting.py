@@ -108,27 +108,24 @@ class RolloutWait:
         begun = clock.monotonic()
         ready_since: float | None = None
         held: set[tuple[str, int]] = set()
-        last: _Look | None = None
 
-        def look() -> bool | None:
-            nonlocal ready_since, last, held
-            last = self._look()
-            self._count_ready(last, report)
-            if not self._holds(last):
+        def look() -> _Look | None:
+            nonlocal ready_since, held
+            now = self._look()
+            self._count_ready(now, report)
+            if not self._holds(now):
                 ready_since = None
-                self._raise_for_trouble(last)
+                self._raise_for_trouble(now)
                 return None
-            now_held = self._identities(last)
+            now_held = self._identities(now)
             if ready_since is None or now_held != held:
                 ready_since, held = clock.monotonic(), now_held
-            if not self._expectation.is_touched:
-                return True
-            return clock.monotonic() - ready_since >= self._limits.stable_s or None
+            stable_s = self._limits.stable_s if self._expectation.is_touched else 0
+            return now if clock.monotonic() - ready_since >= stable_s else None
 
-        if not poll(look, self._deadline, clock, backoff(first=0.1, longest=_LONGEST_PAUSE_S)):
-            assert last is not None
-            raise self._never_ready(last)
-        assert last is not None
+        last = poll(look, self._deadline, clock, backoff(first=0.1, longest=_LONGEST_PAUSE_S))
+        if last is None:
+            raise self._never_ready(self._look())
         self._require_recorded_digest(last)
         if self._expectation.is_touched:
             report.actions.append(self._done_text(last, clock.monotonic() - begun))

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ...core.errors import OperationError, Reason
 
@@ -96,8 +96,7 @@ def _journalctl(arguments: list[str], wanted: str) -> Iterator[IO[bytes]]:
                 Reason.MISSING_PROGRAM, wanted, "there is no journalctl", "Install systemd"
             ) from error
         with process:
-            assert process.stdout is not None
-            yield process.stdout
+            yield cast(IO[bytes], process.stdout)
         if process.returncode != 0:
             errors.seek(0)
             words = errors.read(4096).decode("utf-8", "replace").strip().splitlines()

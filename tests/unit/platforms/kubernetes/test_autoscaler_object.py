@@ -20,6 +20,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kub
     containers_without_cpu_request,
     is_ours,
     policy_of,
+    policy_patch,
     scales,
     status_of,
 )
@@ -111,10 +112,36 @@ def test_a_tolerance_makes_it_another_policy():
     assert policy_of(found) != CAREFUL.as_dict()
 
 
+@pytest.mark.parametrize(
+    ("floor", "held", "wanted", "patched", "kept"),
+    [
+        (None, 2, 3, 3, None),
+        (None, 9, 3, 3, None),  # nobody's count: drift
+        ("2", 5, 2, 5, "2"),
+        ("2", 5, 4, 5, "4"),
+        ("2", 5, 5, 5, None),
+        ("2", 5, 6, 6, None),
+        ("2", 30, 3, 3, None),  # above the new maximum
+    ],
+)
+def test_an_operators_count_stays_the_minimum_within_new_bounds(floor, held, wanted, patched, kept):
+    found = made()
+    found["metadata"]["resourceVersion"] = "7"
+    found["spec"]["minReplicas"] = held
+    if floor is not None:
+        found["metadata"]["annotations"] = {"cost-agent.optiinfra/min-replicas": floor}
+        assert policy_of(found)["min"] == int(floor)
+    patch = policy_patch(found, made(Policy(min=wanted, max=20)))
+    assert patch["spec"]["minReplicas"] == patched
+    assert patch["metadata"]["annotations"] == {"cost-agent.optiinfra/min-replicas": kept}
+    assert patch["metadata"]["resourceVersion"] == "7"
+
+
 def test_what_this_collection_made_is_told_from_what_others_did():
     ours, unmarked, owned = made(), made(), made()
     unmarked["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "Helm"}
-    owned["metadata"]["ownerReferences"] = [{"kind": "ScaledObject", "name": "cost-agent"}]
+    owner = {"kind": "ScaledObject", "name": "cost-agent", "controller": True}
+    owned["metadata"]["ownerReferences"] = [owner]
     assert [is_ours(each) for each in (ours, unmarked, owned)] == [True, False, False]
     del unmarked["metadata"]["labels"]
     assert not is_ours(unmarked)

@@ -57,7 +57,7 @@ options:
       use_ssh_client:
         description:
           - For C(ssh://), run the program ssh with the configuration and agent of this user.
-          - V(false) needs the Python library paramiko.
+          - Both ways need the Python library paramiko, which C(pip install docker[ssh]) brings.
         type: bool
         default: true
       pull:

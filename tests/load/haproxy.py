@@ -34,7 +34,9 @@ defaults
     timeout connect 1s
     timeout client 30s
     timeout server 30s
-    timeout check 1s
+    # A replica that drains says so at once. One that is slow, on a machine that does much else, is
+    # not away: no other would be faster.
+    timeout check 5s
 frontend agent
     bind {host}:{http}
     default_backend replicas

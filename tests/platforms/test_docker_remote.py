@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -146,6 +147,7 @@ def test_a_certificate_that_cannot_be_read_is_named(tls):
     tls.docker["ca_path"] = "/nowhere/ca.pem"
     outcome = tls.info()
     assert outcome["reason"] == "invalid_input"
+    assert "/nowhere/ca.pem is no file" in outcome["msg"]
 
 
 # --- SSH --------------------------------------------------------------------------------------
@@ -190,6 +192,7 @@ def ssh_host(docker_engine, tmp_path, monkeypatch):
     yield f"ssh://root@127.0.0.1:{port}"
     server.terminate()
     server.wait(10)
+    gc.collect()  # what the SDK leaves of its connections is this test's, not the next one's
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -94,7 +94,8 @@ class ComposePlan:
         specification = self._goal.specification
 
         def carry(wave: Wave) -> None:
-            names = sorted({replica.name for replica in self._driver.observe([], None)})
+            seen = {replica.name for replica in self._driver.observe([], None)}
+            names = sorted(seen.union(wave.ready))  # also what has ended since it was started
             Convergence(
                 self._driver, names, specification, limits, deadline, context, report
             ).carry_out([wave])

@@ -8,6 +8,7 @@ The Docker SDK is imported here alone, and only once an engine is asked for some
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -82,10 +83,6 @@ def speaking(connection: Connection, wanted: str) -> Iterator[None]:
 
     try:
         yield
-    except errors.TLSParameterError as error:
-        raise invalid_option(
-            "docker", _first_line(error), "Give certificates that this user can read"
-        ) from error
     except errors.APIError as error:
         raise _answered(connection, wanted, error) from error
     except exceptions.SSLError as error:
@@ -118,7 +115,7 @@ def _unanswered(connection: Connection, wanted: str, error: Exception) -> Operat
             Reason.MISSING_LIBRARY,
             wanted,
             "the Python library paramiko is not installed",
-            "Install it on the controller, or leave use_ssh_client at true",
+            "Install it on the controller, also for use_ssh_client: pip install docker[ssh]",
         )
     if "Permission denied" in text:
         return OperationError(
@@ -127,7 +124,7 @@ def _unanswered(connection: Connection, wanted: str, error: Exception) -> Operat
             f"{connection.host}: permission denied",
             "Run this as a user who may use the engine, for example one of the group docker",
         )
-    if "CERTIFICATE" in text or "certificate" in text or "SSLError" in text:
+    if any(word in text for word in ("CERTIFICATE", "certificate", "doesn't match")):
         return OperationError(
             Reason.AUTH,
             wanted,
@@ -166,18 +163,53 @@ def _tls(connection: Connection) -> Any:
         return False
     from docker.tls import TLSConfig
 
+    _require_readable(connection)
     certificate = None
     if connection.client_cert and connection.client_key:
         certificate = (connection.client_cert, connection.client_key)
-    checks_name: Any = None if connection.validate_certs else False
-    if connection.tls_hostname and connection.validate_certs:
-        checks_name = connection.tls_hostname
-    return TLSConfig(
+    tls = TLSConfig(
         client_cert=certificate,
         ca_cert=connection.ca_path if connection.validate_certs else None,
         verify=connection.validate_certs,
-        assert_hostname=checks_name,
     )
+    configure = tls.configure_client
+
+    def configure_client(client: Any) -> None:
+        configure(client)
+        # Or REQUESTS_CA_BUNDLE, where it is set, is trusted in place of ca_path.
+        client.trust_env = not connection.ca_path
+        if connection.tls_hostname and connection.validate_certs:
+            client.mount("https://", _adapter_for(connection.tls_hostname))
+
+    tls.configure_client = configure_client
+    return tls
+
+
+def _adapter_for(name: str) -> Any:
+    """What has the engine's certificate checked against another name than its address.
+
+    The SDK has had no option for it since version 7.
+    """
+    from requests.adapters import HTTPAdapter
+
+    class NamedAdapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(
+                *arguments, **options, assert_hostname=name, server_hostname=name
+            )
+
+    return NamedAdapter(pool_connections=_POOL)
+
+
+def _require_readable(connection: Connection) -> None:
+    for option in ("ca_path", "client_cert", "client_key"):
+        path = getattr(connection, option)
+        if path is not None and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            raise invalid_option(
+                f"docker.{option}",
+                f"{path} is no file that this user can read",
+                "Give the path of a PEM file on the machine where the module runs",
+            )
 
 
 def _number(version: str) -> tuple[int, ...]:

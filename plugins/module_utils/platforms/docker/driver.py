@@ -218,7 +218,10 @@ class DockerDriver:
     def stop(self, replicas: Sequence[str], grace_s: float, deadline: Deadline) -> list[Stop]:
         if not replicas:
             return []
-        with ThreadPoolExecutor(len(replicas)) as threads:
+        most = len(replicas)
+        if self._options.connection.host.startswith("ssh://"):
+            most = min(most, self._options.connection.most_at_once)
+        with ThreadPoolExecutor(most) as threads:
             stops = list(threads.map(lambda name: self._stop(name, grace_s, deadline), replicas))
         late = [name for name, stop in zip(replicas, stops) if stop is None]
         if late:

@@ -16,7 +16,7 @@ from .container import Container, ended_words, restarted_words, unready_words
 from .engine import Engine
 from .labels import AGENT, RELEASE, specification_of
 from .options import DockerOptions
-from .replicas import OBSERVERS, Replicas
+from .replicas import Replicas
 from .usage import usage_of
 
 
@@ -73,7 +73,8 @@ class Observer:
 
         if not names:
             return []
-        with ThreadPoolExecutor(min(len(names), OBSERVERS)) as threads:
+        most = self._options.connection.most_at_once
+        with ThreadPoolExecutor(min(len(names), most)) as threads:
             return [replica for replica in threads.map(look, names) if replica is not None]
 
     def _look(

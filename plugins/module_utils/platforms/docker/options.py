@@ -37,6 +37,12 @@ class Connection:
     use_ssh_client: bool
 
     @property
+    def most_at_once(self) -> int:
+        """Questions to ask at the same time. Over SSH each is a connection, of which sshd by
+        default takes ten at once before it drops some (MaxStartups)."""
+        return 4 if self.host.startswith("ssh://") else 16
+
+    @property
     def machine(self) -> str | None:
         """The engine's machine where that is another one, as far as the address tells."""
         if self.host.startswith("unix://"):

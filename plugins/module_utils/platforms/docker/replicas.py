@@ -15,8 +15,6 @@ from .container import Container
 from .engine import Engine
 from .labels import AGENT, Ownership
 
-OBSERVERS = 16
-
 
 class Replicas:
     """The containers `<name>-1`, `<name>-2`, ... of one agent on one engine."""
@@ -46,7 +44,8 @@ class Replicas:
         names = sorted({*names, *self._owned_names()}, key=self.number)
         if not names:
             return {}
-        with ThreadPoolExecutor(min(len(names), OBSERVERS)) as threads:
+        most = self._engine.connection.most_at_once
+        with ThreadPoolExecutor(min(len(names), most)) as threads:
             found = threads.map(self.one, names)
             return {name: each for name, each in zip(names, found) if each is not None}
 

@@ -42,7 +42,7 @@ clean: ## Remove what the other targets have made, .venv too
 
 # --- seeing it work ---------------------------------------------------------------------------
 
-.PHONY: demo demo-keep demo-down bench-health bench-backup
+.PHONY: demo demo-keep demo-down bench-health bench-backup bench-platforms
 demo: $(RUN) ## Deploy, watch, restart, break and stop a real agent on a real stack
 	@python demo/run.py
 
@@ -57,6 +57,11 @@ bench-health: $(DEV) ## Measure the health sweep against the figures in the READ
 
 bench-backup: $(DEV) $(AWS) ## Measure backup and restore beside the guide's own commands
 	@python tests/bench/backup.py $(BENCH_ARGS)
+
+bench-platforms: $(DEV) ## Operate every platform under load, and measure what it takes
+	@scripts/install-platforms.sh
+	@scripts/install-cluster.sh
+	@python tests/bench/platforms.py $(BENCH_ARGS)
 
 # --- tests ------------------------------------------------------------------------------------
 
@@ -100,6 +105,8 @@ importer: dist ## Import the artifact as Galaxy does
 	@scripts/importer.sh
 
 molecule: $(DEV) ## Every molecule scenario, verified by testinfra
+	@scripts/install-platforms.sh
+	@scripts/install-cluster.sh
 	@scripts/molecule.sh
 
 dist: $(DEV) ## Build the collection artifact and check what is in it

@@ -1,12 +1,31 @@
 #!/usr/bin/env bash
-# Every molecule scenario. Arguments are passed on, `scripts/molecule.sh converge -s default`.
+# Every molecule scenario, or the ones named. Further words are molecule's own:
+#   scripts/molecule.sh                       test every scenario
+#   scripts/molecule.sh docker kubernetes     test these
+#   scripts/molecule.sh converge -s default   any other command
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 # Molecule brings an ansible.cfg of its own.
 export ANSIBLE_COLLECTIONS_PATH="$PWD/.venv/collections"
 
-if [ $# -eq 0 ]; then
-    set -- test --all
+run() {
+    case " $* " in
+    # Where pods and Services are reachable: in a cluster, which is stopped again unless it was up.
+    *' kubernetes '*) python -m tests.cluster.home run molecule "$@" ;;
+    *) molecule "$@" ;;
+    esac
+}
+
+if [ $# -gt 0 ] && [ ! -d "molecule/$1" ]; then
+    run "$@"
+    exit
 fi
-molecule "$@"
+if [ $# -eq 0 ]; then
+    for scenario in molecule/*/; do
+        set -- "$@" "$(basename "$scenario")"
+    done
+fi
+for scenario in "$@"; do
+    run test -s "$scenario"
+done

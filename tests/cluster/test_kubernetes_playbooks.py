@@ -4,83 +4,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
-from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cluster import agent_workload
-from tests.cluster.kubernetes_platform import ACCOUNT, OPERATOR
+from tests.cluster.kubernetes_site import KubernetesSite
 from tests.component.agent_site import PLANTED_SECRET
-from tests.component.playbook_run import CHECKOUT, run_playbook
 
 pytestmark = pytest.mark.timeout(600)
 
 FIRST, SECOND = "cost-agent:1.4.1", "cost-agent:1.4.2"
-
-
-class KubernetesSite:
-    """The shipped inventory's agent in a namespace of its own, with an operator's token."""
-
-    def __init__(self, cluster, stack, folder: Path) -> None:
-        self.cluster = cluster
-        self.folder = folder
-        self.namespace = f"site-{secrets.token_hex(3)}"
-        cluster.kubectl("create", "namespace", self.namespace)
-        operator = list(yaml.safe_load_all(OPERATOR.read_text()))
-        for document in operator:
-            document["metadata"]["namespace"] = self.namespace
-        cluster.apply_in(self.namespace, *operator)
-        kubeconfig = folder / "operator.kubeconfig"
-        cluster.acting_as(self.namespace, ACCOUNT, kubeconfig)
-        values = agent_workload.secret(stack)["stringData"]
-        hidden = {"API_TOKEN": PLANTED_SECRET}
-        hidden.update({key: values.pop(key) for key in ("PGPASSWORD", "REDIS_URL")})
-        self.variables = {
-            "cost_agent_kubernetes": {
-                "kubeconfig": str(kubeconfig),
-                "namespace": self.namespace,
-            },
-            "cost_agent_environment": values,
-            "cost_agent_environment_secrets": hidden,
-            "cost_agent_image_pull_policy": "IfNotPresent",
-            "cost_agent_memory_limit_mb": 256,
-            # Other tests share this machine: what is tested is what is asked, not how fast.
-            "cost_agent_health_thresholds": {"api_ms": 2000, "database_ms": 2000, "cache_ms": 2000},
-            "cost_agent_deploy_soak_s": 1,
-        }
-
-    def play(self, playbook: str, *options: str, **variables):
-        extra = {**self.variables, **{f"cost_agent_{k}": v for k, v in variables.items()}}
-        path = self.folder / "variables.json"
-        path.write_text(json.dumps(extra))
-        return run_playbook(
-            playbook,
-            CHECKOUT / "inventories" / "kubernetes",
-            self.folder,
-            "-e",
-            f"@{path}",
-            *options,
-        )
-
-    def images(self) -> list[str]:
-        """What the ready pods run."""
-        found = self.cluster.get("pods", f"--namespace={self.namespace}")["items"]
-        return [
-            pod["spec"]["containers"][0]["image"]
-            for pod in found
-            if "deletionTimestamp" not in pod["metadata"]
-            and any(
-                each["type"] == "Ready" and each["status"] == "True"
-                for each in pod["status"].get("conditions", [])
-            )
-        ]
-
-    def close(self) -> None:
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
 
 @pytest.fixture

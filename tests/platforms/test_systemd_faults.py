@@ -172,7 +172,9 @@ def test_a_program_that_cannot_be_run_is_told_as_such(agent):
     agent.machine.run(["rm", f"{HOME}/releases/1.4.1/venv/bin/python"])
     outcome = agent.agent(replicas=1)
     assert outcome["reason"] == "failed_state"
-    assert "its program cannot be run (EXEC)" in outcome["msg"]
+    assert "it exited with code 127" in outcome["msg"]
+    assert "venv/bin/python" in outcome["msg"]
+    assert "No such file or directory" in outcome["msg"]
 
 
 def test_a_service_that_systemd_gave_up_is_told_and_started_again(agent):
@@ -249,6 +251,7 @@ def test_a_release_that_replicas_run_is_kept(started):
 def test_replicas_are_back_after_a_boot_as_they_were(started):
     started.deploy("1.4.2")
     started.machine.container.restart(timeout=20)
+    wait_until(lambda: started.machine.state() == "running", 60)
     again = SystemdPlatform(started.machine, restarts=True)
     wait_until(lambda: again.serving() == SERVICES, 60)
     assert [again.ask(name)["environment"]["RELEASE_ID"] for name in SERVICES] == ["1.4.1"] * 3

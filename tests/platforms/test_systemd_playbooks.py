@@ -7,53 +7,16 @@ In the order of the tests: a bare machine in check mode, a first deploy, the nex
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from tests.component.playbook_run import run_playbook
-from tests.platforms.agent_environment import agent_environment, agent_secrets
-from tests.platforms.systemd_platform import AGENT_SOURCE, HOME, agent_machine, root_of
-
-
-class Site:
-    """One machine, and the inventory that an operator would have of it."""
-
-    def __init__(self, machine, stack, folder):
-        self.machine = machine
-        self.folder = folder
-        self.home = root_of(machine) / HOME.lstrip("/")
-        secrets = agent_secrets(stack)
-        plain = {k: v for k, v in agent_environment(stack).items() if k not in secrets}
-        variables = {
-            **machine.inventory_variables(),
-            "cost_agent_platform": "systemd",
-            "cost_agent_address": machine.address,
-            "cost_agent_replicas": 2,
-            "cost_agent_release_source": AGENT_SOURCE,
-            "cost_agent_release_wheelhouse": "/opt/wheels",
-            "cost_agent_memory_limit_mb": 400,
-            "cost_agent_environment": plain,
-            "cost_agent_environment_secrets": secrets,
-            "cost_agent_timeout_s": 240,
-            "cost_agent_deploy_canary_s": 1,
-            "cost_agent_deploy_soak_s": 1,
-        }
-        hosts = {"cost_agent": {"hosts": {"machine": variables}}}
-        self.inventory = folder / "inventory.json"
-        self.inventory.write_text(json.dumps({"all": {"children": hosts}}))
-
-    def play(self, playbook, *options):
-        return run_playbook(playbook, self.inventory, self.folder, *options)
-
-    def deploy(self, release, *options):
-        return self.play("deploy", "-e", json.dumps({"cost_agent_release": release}), *options)
+from tests.platforms.systemd_platform import agent_machine
+from tests.platforms.systemd_site import SystemdSite
 
 
 @pytest.fixture(scope="module")
 def site(docker_engine, systemd_image, stack, tmp_path_factory):
     with agent_machine(docker_engine, "cost-agent-playbooks") as machine:
-        yield Site(machine, stack, tmp_path_factory.mktemp("site"))
+        yield SystemdSite(machine, stack, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
@@ -68,6 +31,7 @@ def replicas(run):
     return [(each["name"], each["status"], each["release"]) for each in seen]
 
 
+@pytest.mark.timeout(600)
 def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(site):
     before = site.machine.run(["find", "/etc", "/opt", "-newer", "/proc/1"]).stdout
     run = site.deploy("1.4.1", "--check", "--diff")

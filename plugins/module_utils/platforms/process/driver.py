@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +19,11 @@ from ...core.process_identity import ProcessIdentity, this_machine
 from ...core.redact import redact
 from ..agent_options import Agent, Serving
 from ..converge import ReplicaPlan
-from ..environment import REPLICA_VARIABLE, Environment
-from ..host import environment_file, ports, preflight
-from ..host.file_access import file_access
-from ..host.layout import Layout
+from ..environment import REPLICA_VARIABLE
+from ..host import ports, preflight
+from ..host.driver import HostDriver
 from ..host.log_file import newest_lines
 from ..host.release_environment import release_environment
-from ..host.release_store import FolderReleaseStore
 from ..host.releases import InstalledRelease
 from ..host.usage import usage_of
 from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
@@ -48,29 +45,17 @@ class _Child:
     log_start: int
 
 
-class ProcessDriver:
+class ProcessDriver(HostDriver):
     """Replicas of one agent on this machine; without `serving` it can observe and stop only."""
 
     def __init__(self, agent: Agent, serving: Serving | None, clock: Clock) -> None:
-        self._agent = agent
-        self._serving = serving
-        self._clock = clock
-        self._layout = Layout(agent.home, agent.name)
-        self.release_store = FolderReleaseStore(agent)
+        super().__init__(agent, serving, clock)
         self._children: dict[str, _Child] = {}
         self._exits: dict[str, str] = {}
 
     def names(self, count: int) -> list[str]:
         first = self._required_serving().port
         return [self._layout.replica(port) for port in range(first, first + count)]
-
-    def environment(self) -> Environment:
-        with self._files("read the environment"):
-            return environment_file.read(self._layout.environment)
-
-    def set_environment(self, environment: Environment) -> None:
-        with self._files("write the environment"):
-            environment_file.write(self._layout.environment, environment)
 
     # --- observing ----------------------------------------------------------------------------
 
@@ -275,19 +260,11 @@ class ProcessDriver:
 
     # --- details ------------------------------------------------------------------------------
 
-    def _required_serving(self) -> Serving:
-        if self._serving is None:
-            raise ValueError("this driver was opened to observe and stop only")
-        return self._serving
-
     def _replica_environment(self, name: str, release: InstalledRelease) -> dict[str, str]:
         return {
             **release_environment(release, self._agent.home, self.environment()),
             REPLICA_VARIABLE: processes.mark(self._agent.home, name),
         }
-
-    def _files(self, wanted: str) -> AbstractContextManager[None]:
-        return file_access(wanted, self._agent.home)
 
 
 def _command(release: InstalledRelease, serving: Serving, port: int) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ...core.clock import Clock
@@ -18,15 +17,13 @@ from ..agent_options import Agent, Serving
 from ..converge import ReplicaPlan
 from ..environment import (
     APP_VARIABLE,
+    PYTHON_VARIABLE,
     RELEASE_VARIABLE,
     REPLICA_VARIABLE,
     WORKERS_VARIABLE,
-    Environment,
 )
-from ..host import environment_file, ports, preflight
-from ..host.file_access import file_access
-from ..host.layout import Layout
-from ..host.release_store import FolderReleaseStore
+from ..host import ports, preflight
+from ..host.driver import HostDriver
 from ..protocol import Check, Goal, LogQuery, Replica, Specification, Stop
 from . import journal, systemctl
 from .instance import Instance, port_of, record_of, service_name
@@ -37,18 +34,14 @@ from .systemctl import Unit
 _OBSERVERS = 16
 
 
-class SystemdDriver:
+class SystemdDriver(HostDriver):
     """Replicas of one agent on this machine; without `serving` it can observe and stop only."""
 
     def __init__(self, agent: Agent, serving: Serving | None, clock: Clock) -> None:
         """Raises `precondition` where systemd does not run the machine."""
         systemctl.require_systemd(f"run {agent.name} on platform systemd")
-        self._agent = agent
-        self._serving = serving
-        self._clock = clock
-        self._layout = Layout(agent.home, agent.name)
+        super().__init__(agent, serving, clock)
         self._observer = Observer(agent, clock)
-        self.release_store = FolderReleaseStore(agent)
         self._goal: Goal | None = None
         self._laid_out: set[str] = set()
         self._started: dict[str, float] = {}
@@ -56,14 +49,6 @@ class SystemdDriver:
     def names(self, count: int) -> list[str]:
         first = self._required_serving().port
         return [service_name(self._agent.name, port) for port in range(first, first + count)]
-
-    def environment(self) -> Environment:
-        with self._files("read the environment"):
-            return environment_file.read(self._layout.environment)
-
-    def set_environment(self, environment: Environment) -> None:
-        with self._files("write the environment"):
-            environment_file.write(self._layout.environment, environment)
 
     # --- observing ----------------------------------------------------------------------------
 
@@ -200,10 +185,12 @@ class SystemdDriver:
         """Give a replica the files of its next start, and have systemd read what changed."""
         serving = self._required_serving()
         wanted = f"prepare {instance.service}"
-        self.release_store.required(specification.release)
+        python = self.release_store.required(specification.release).python
         now_us = int(self._clock.monotonic() * 1e6)
         variables = {
+            "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
             **self.environment().variables(),
+            PYTHON_VARIABLE: str(python),
             RELEASE_VARIABLE: specification.release,
             REPLICA_VARIABLE: f"{self._agent.home}:{instance.service}",
             APP_VARIABLE: serving.app,
@@ -296,14 +283,6 @@ class SystemdDriver:
 
     def _instance(self, name: str) -> Instance:
         return Instance(self._layout, name)
-
-    def _required_serving(self) -> Serving:
-        if self._serving is None:
-            raise ValueError("this driver was opened to observe and stop only")
-        return self._serving
-
-    def _files(self, wanted: str) -> AbstractContextManager[None]:
-        return file_access(wanted, self._agent.home)
 
 
 def _unit_names(service: str) -> list[str]:

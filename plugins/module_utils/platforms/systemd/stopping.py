@@ -57,7 +57,11 @@ def stop_all(
     wanted = f"stop {', '.join(ending.instance.service for ending in endings)}"
     begun = clock.monotonic()
     names = [name for ending in endings for name in ending.units]
-    systemctl.run(["stop", "--no-block", "--", *names], wanted)
+    refusal = systemctl.attempt(["stop", "--no-block", "--", *names], wanted)
+    if refusal and not all(unit.is_at_rest for unit in systemctl.show(names, wanted).values()):
+        raise OperationError(
+            Reason.FAILED_STATE, wanted, f"systemd refuses: {refusal}", "See systemctl status"
+        )
 
     def all_gone() -> bool | None:
         units = systemctl.show(names, wanted)

@@ -220,6 +220,7 @@ def test_sigterm_drains(addresses: Addresses, tmp_path: Path) -> None:
         agent.request("DELETE", "/api/v1/faults")
         agent.process.send_signal(signal.SIGTERM)
         eventually(lambda: agent.get("/api/v1/ready").json().get("reason") == "draining", 0.9)
+        assert agent.get("/api/v1/health").headers["Connection"] == "close"
         assert in_flight.result().status == 200
         assert agent.process.wait(5) == 0
 

@@ -65,8 +65,8 @@ class DockerPlatform(OperatedPlatform):
         arguments["docker"] = {**self.docker, **arguments.get("docker", {})}
         return super().run(operation, check, **arguments)
 
-    def agent_release(self, version: str, **arguments: Any) -> dict[str, Any]:
-        return self.run(AGENT_RELEASE, release=self.release(version), **arguments)
+    def agent_release(self, version: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_RELEASE, check, release=self.release(version), **arguments)
 
     def agent_rollback(self, **arguments: Any) -> dict[str, Any]:
         return self.run(AGENT_ROLLBACK, **arguments)

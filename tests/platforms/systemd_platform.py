@@ -42,15 +42,12 @@ _MOUNTS = {
 _RUNNER = """
 import json, os, sys
 from importlib import import_module
-base = "ansible_collections.optiinfra.cost_agent.plugins.module_utils"
-core = f"{base}.core"
+core = "ansible_collections.optiinfra.cost_agent.plugins.module_utils.core"
 given = json.loads(os.environ.pop("OPERATION"))
-module = import_module(f"{base}.platforms.{given['module']}")
+operation = getattr(import_module(given["module"]), given["operation"])
 context = import_module(f"{core}.context").Context(check_mode=given["check"])
-operation = getattr(module, given["operation"])
 print(json.dumps(import_module(f"{core}.operation").execute(operation, given["params"], context)))
 """
-_MODULES = {"agent_logs_info": "agent_logs", "agent_rollback": "agent_release"}
 HOME = "/opt/cost-agent"
 _KINDS = ("service", "socket")
 _DROP_IN = "/etc/systemd/system/cost-agent@.service.d/test.conf"
@@ -200,8 +197,7 @@ class Run:
         arguments: dict[str, Any],
     ) -> None:
         params = options(operation, **{"platform": "systemd", **arguments})
-        module = _MODULES.get(operation.name, operation.name)
-        order = {"module": module, "operation": operation.name.upper()}
+        order = {"module": operation.run.__module__, "operation": operation.name.upper()}
         order.update({"check": check, "params": params})
         self._api = machine.engine.client().api
         self._exec = self._api.exec_create(

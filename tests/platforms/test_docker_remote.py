@@ -158,7 +158,9 @@ def ssh_host(docker_engine, tmp_path, monkeypatch):
     """An sshd of our own on loopback, and an ssh that knows it; the address of the engine."""
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if sshd is None or shutil.which("ssh") is None or os.geteuid() != 0:
-        missing("sshd is not installed, or this is not root; apt-get install openssh-server")
+        missing(
+            "sshd is not installed, or this is not root; scripts/install-platforms.sh installs it"
+        )
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name]
         subprocess.run(command, check=True)

@@ -61,7 +61,7 @@ def _scale_by_kubectl(site: KubernetesSite) -> float:
 
 def _scale_by_playbook(site: KubernetesSite) -> tuple[float, float, float]:
     """Seconds of the playbook, of the module in it, and of five ready replicas before its end."""
-    with watch(site) as pods:
+    with PodWatch(site.cluster, site.namespace) as pods:
         started = time.perf_counter()
         run = succeeded(site.play("scale", replicas=MANY))
         seconds = time.perf_counter() - started
@@ -86,7 +86,7 @@ def faults(folder: Path, _rounds: int) -> Iterator[Figure]:
 
 
 def _failed_release(site: KubernetesSite, what: str, release: str) -> Iterator[Figure]:
-    with watch(site) as pods:
+    with PodWatch(site.cluster, site.namespace) as pods:
         run = site.play("deploy", release=release)
     failed = next((each for each in run.results if each["status"] == "failed"), None)
     if failed is None or pods.failed_at is None:
@@ -140,11 +140,6 @@ def thousand(folder: Path, rounds: int) -> Iterator[Figure]:
     yield at_most(f"agent_info of {PODS} pods", seconds, AGENT_INFO_S, "s")
     most = max(megabytes for _outcome, megabytes in measured)
     yield at_most(f"agent_info of {PODS} pods, memory", most, AGENT_INFO_MB, "MB")
-
-
-def watch(site: KubernetesSite) -> PodWatch:
-    assert site.cluster.home
-    return PodWatch(site.cluster.home.api, site.namespace)
 
 
 def _is_agent(result: dict[str, Any]) -> bool:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,34 +13,37 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from tests.cluster.home.api import Api
+from kubernetes import client, config
+from kubernetes.watch.watch import iter_resp_lines
+from urllib3.exceptions import ProtocolError
 
-_INTERVAL_S = 0.1
+from tests.cluster.reached import Cluster
+
 _CANNOT_RUN = {"ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerError"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Seconds since the epoch, and how many pods that stay were ready then."""
+    """Seconds since the epoch, and how many pods that stay were ready from then on."""
 
     at: float
     ready: int
 
 
 class PodWatch:
-    """Looks at the pods ten times a second in a thread of its own, as a context manager.
+    """Is told of every change of the pods, as a context manager; costs next to nothing meanwhile.
 
     `failed_at` is when a pod that stays was first seen to have ended in an error, or to wait for a
     reason that does not pass; `failure` is the reason.
     """
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.seen: list[Seen] = []
         self.failed_at: float | None = None
         self.failure = ""
-        self._api = api
-        self._path = f"/api/v1/namespaces/{namespace}/pods"
-        self._over = threading.Event()
+        self._pods: dict[str, dict[str, Any]] = {}
+        api = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
+        self._response = api.list_namespaced_pod(namespace, watch=True, _preload_content=False)
         self._thread = threading.Thread(target=self._watch, name="pods", daemon=True)
 
     def __enter__(self) -> Self:
@@ -51,8 +56,9 @@ class PodWatch:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._response.shutdown()
         self._thread.join()
+        self._response.close()
 
     def ready_since(self, count: int, before: float) -> float | None:
         """From when on just `count` pods were ready without a break until `before`."""
@@ -64,16 +70,23 @@ class PodWatch:
         return since
 
     def _watch(self) -> None:
-        while not self._over.wait(_INTERVAL_S):
-            found = self._api.get(self._path)
-            if found is None:
-                continue
-            at = time.time()
-            pods = [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
-            self.seen.append(Seen(at, sum(map(_is_ready, pods))))
-            failures = [reason for pod in pods for reason in _failures(pod)]
-            if failures and self.failed_at is None:
-                self.failed_at, self.failure = at, failures[0]
+        # Shutting it down ends it in the middle, from the reader's point of view.
+        with contextlib.suppress(ProtocolError):
+            for line in iter_resp_lines(self._response):
+                if line.strip():
+                    self._take(json.loads(line), time.time())
+
+    def _take(self, event: dict[str, Any], at: float) -> None:
+        pod = event["object"]
+        name = pod["metadata"]["name"]
+        if event["type"] == "DELETED" or "deletionTimestamp" in pod["metadata"]:
+            self._pods.pop(name, None)
+        else:
+            self._pods[name] = pod
+        self.seen.append(Seen(at, sum(map(_is_ready, self._pods.values()))))
+        failures = [reason for each in self._pods.values() for reason in _failures(each)]
+        if failures and self.failed_at is None:
+            self.failed_at, self.failure = at, failures[0]
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

@@ -23,6 +23,9 @@ import pytest
 from tests.component.playbook_run import CHECKOUT, Run, run_playbook
 from tests.component.process_platform import STAND_IN, reserve_ports
 
+# The one playbook that all tests look at takes a minute, and more beside other work.
+pytestmark = pytest.mark.timeout(400)
+
 PLANTED_SECRET = "planted-secret-4402"
 PLATFORM = {"home": "{{ home }}", "name": "twin"}
 AGENT = {**PLATFORM, "port": "{{ port }}", "host": "127.0.0.1", "stop_grace_s": "5"}

@@ -21,6 +21,8 @@ options:
     description:
       - Watch the replicas for this many seconds, 60 at the most, and tell their average CPU.
       - Without it only their CPU time since the start is told.
+      - On Kubernetes the average is that of metrics.k8s.io over a window of its own, and nothing is
+        waited for.
     type: float
     default: 0
 extends_documentation_fragment:

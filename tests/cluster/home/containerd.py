@@ -13,6 +13,7 @@ from pathlib import Path
 
 from demo.stack.private_files import write_private
 from demo.stack.processes import StopStep, found_in
+from tests import shim
 from tests.cluster.home import cgroups
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.errors import ClusterError
@@ -26,7 +27,6 @@ _PLUGIN_FOLDER = "/usr/lib/cni"
 _CRI = "io.containerd.grpc.v1.cri"
 # Where libcni keeps the results of its plugins; containerd has no setting for it.
 _CNI_RESULTS = Path("/var/lib/cni/results")
-_SHIM = "containerd-shim-runc-v2"
 _KILL = (StopStep(signal.SIGKILL, 5.0),)
 _CALL_TIMEOUT_S = 120.0
 
@@ -101,7 +101,7 @@ class Containerd:
     def up(self) -> None:
         """Start it. Raises StackError."""
         cgroups.create(self._node.cgroup)
-        for name in ("bin", "cni", "registries/_default"):
+        for name in ("cni", "registries/_default"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         configuration = _CONFIGURATION.format(
             folder=self._folder,
@@ -114,7 +114,7 @@ class Containerd:
         write_private(self._folder / "registries/_default/hosts.toml", _REGISTRIES)
         network = json.dumps(self._pod_network(), indent=2)
         write_private(self._folder / "cni" / "10-bridge.conflist", network)
-        shutil.copy(Path(__file__).with_name("shim.sh"), self._folder / "bin" / _SHIM)
+        shim.install(self._folder / "bin")
         self.root.mkdir(mode=0o700, exist_ok=True)
         self._knows_containers.touch()
         self.daemon.up()
@@ -132,8 +132,8 @@ class Containerd:
         cgroups.kill_processes(self._node.cgroup)
         if self.daemon.process() is not None and keep_images:
             self._forget_containers()
-        for shim in found_in(self._folder.resolve(), {_SHIM}):
-            shim.stop(_KILL)
+        for process in found_in(self._folder.resolve(), {shim.NAME}):
+            process.stop(_KILL)
         self.daemon.down()
         cgroups.remove(self._node.cgroup)
         unmount_below(self._folder)

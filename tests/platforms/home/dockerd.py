@@ -12,6 +12,7 @@ from pathlib import Path
 from demo.stack.private_files import write_private
 from demo.stack.processes import StopStep
 from demo.stack.server import Server
+from tests import shim
 from tests.platforms.home.ping import answers
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,6 +48,7 @@ class Dockerd(Server):
         return self.runtime / "docker.sock"
 
     def prepare(self) -> None:
+        shim.install(self.folder / "bin")
         for folder in (self.folder, self.runtime, self.log.parent, self._record.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -73,7 +75,7 @@ class Dockerd(Server):
         ]
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "PATH": _PATH}
+        return {**super().environment(), "PATH": f"{self.folder / 'bin'}:{_PATH}"}
 
     def answers(self) -> bool:
         return answers(self.socket)

@@ -78,7 +78,7 @@ test-component: $(DEV) ## Component tests only, on the embedded stack
 
 test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
 	@scripts/install-platforms.sh || test "$${CI:-}" != true
-	@python -m tests.images || test "$${CI:-}" != true
+	@python -m tests.platforms.home build || test "$${CI:-}" != true
 	@pytest tests/platforms --timeout 300 $(PYTEST_ARGS)
 
 test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version

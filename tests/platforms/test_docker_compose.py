@@ -8,21 +8,16 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.home.build import Program, build
+from tests.cluster.home.build import build
 from tests.cluster.home.errors import ClusterError
 from tests.platforms.conftest import missing
 from tests.platforms.docker_platform import REPOSITORY, DockerPlatform, remove_agents
+from tests.platforms.home.compose import COMPOSE
 
 PROJECT = "cost-agent-shop"
-COMPOSE = Program(
-    "docker-compose",
-    "github.com/docker/compose/v2/cmd",
-    Path(__file__).with_name("go") / "compose",
-)
 pytestmark = pytest.mark.timeout(300)
 
 

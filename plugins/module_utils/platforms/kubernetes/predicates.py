@@ -9,7 +9,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,11 +208,3 @@ def container_status(pod: Document, container: str) -> Document:
     """The status of one container, empty before it has one."""
     states = (pod.get("status") or {}).get("containerStatuses") or []
     return next((each for each in states if each.get("name") == container), {})
-
-
-def troubles(pods: Iterator[Document]) -> Iterator[tuple[str, Trouble]]:
-    """The pods that have some, by name."""
-    for pod in pods:
-        trouble = pod_trouble(pod)
-        if trouble is not None:
-            yield str(pod["metadata"]["name"]), trouble

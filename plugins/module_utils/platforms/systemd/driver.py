@@ -252,11 +252,12 @@ class SystemdDriver(HostDriver):
 
     def log_since_start(self, replica: str, lines: int) -> list[str]:
         journal.write_out()
-        since = self._started.get(replica)
-        return self._redacted(journal.newest_lines(replica, lines, since))
+        found = journal.newest_lines(replica, lines, self._started.get(replica))
+        return self._redacted(journal.of_whole_runs(found))
 
-    def _redacted(self, lines: list[str]) -> list[str]:
-        redacted: list[str] = redact(lines, self.environment().secret_values())
+    def _redacted(self, lines: Sequence[journal.Line]) -> list[str]:
+        texts = [line.text for line in lines]
+        redacted: list[str] = redact(texts, self.environment().secret_values())
         return redacted
 
     def logged(self) -> list[str]:

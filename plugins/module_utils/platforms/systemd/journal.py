@@ -11,8 +11,8 @@ import os
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import IO, Any, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 from ...core.errors import OperationError, Reason
 
@@ -21,13 +21,21 @@ _LONGEST_LINE = 16 * 1024
 _MOST_CHARACTERS = 16 * 1024 * 1024
 
 
-def newest_lines(service: str, lines: int, since: float | None = None) -> list[str]:
+class Line(NamedTuple):
+    """What a service printed, and systemd's id of that run of it; empty where it tells none."""
+
+    text: str
+    run: str
+
+
+def newest_lines(service: str, lines: int, since: float | None = None) -> list[Line]:
     """What the service's processes printed last, oldest first, none older than `since` (epoch s).
 
     Without what systemd says of the service. Raises `precondition` for a user who may not read
     the journal.
     """
-    command = ["--output=json", "--output-fields=MESSAGE", f"--lines={lines}"]
+    fields = "MESSAGE,_SYSTEMD_INVOCATION_ID"
+    command = ["--output=json", f"--output-fields={fields}", f"--lines={lines}"]
     if since is not None:
         command.append(f"--since=@{math.floor(since)}")
     with _journalctl(
@@ -36,19 +44,27 @@ def newest_lines(service: str, lines: int, since: float | None = None) -> list[s
         return newest_of(entries, since)
 
 
-def newest_of(entries: Iterable[bytes], since: float | None) -> list[str]:
+def of_whole_runs(lines: Sequence[Line]) -> list[Line]:
+    """Without those of the newest run, where there are earlier ones.
+
+    Why a service ended is not in the few lines that its next run has printed so far.
+    """
+    return [line for line in lines if line.run != lines[-1].run] or list(lines)
+
+
+def newest_of(entries: Iterable[bytes], since: float | None) -> list[Line]:
     """The messages of journal entries in JSON, a line each; the oldest give way beyond 16 MiB."""
-    kept: deque[str] = deque()
+    kept: deque[Line] = deque()
     size = 0
     for entry in entries:
         fields = json.loads(entry)
         if since is not None and int(fields["__REALTIME_TIMESTAMP"]) < since * 1e6:
             continue
         text = _text(fields.get("MESSAGE"))
-        kept.append(text)
+        kept.append(Line(text, str(fields.get("_SYSTEMD_INVOCATION_ID", ""))))
         size += len(text)
         while size > _MOST_CHARACTERS:
-            size -= len(kept.popleft())
+            size -= len(kept.popleft().text)
     return list(kept)
 
 

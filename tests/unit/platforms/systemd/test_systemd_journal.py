@@ -25,16 +25,23 @@ def entry(message, at_s=0.0):
     ],
 )
 def test_every_kind_of_message_is_a_line(message, line):
-    assert journal.newest_of([entry(message)], None) == [line]
+    assert journal.newest_of([entry(message)], None) == [(line, "")]
 
 
 def test_what_is_older_is_left_out_to_the_fraction_of_a_second():
     entries = [entry("before", 99.4), entry("after", 99.6)]
-    assert journal.newest_of(entries, 99.5) == ["after"]
+    assert journal.newest_of(entries, 99.5) == [("after", "")]
 
 
 def test_the_oldest_lines_give_way_to_a_bound():
     entries = [entry(str(number).rjust(16_000)) for number in range(1200)]
     lines = journal.newest_of(entries, None)
-    assert lines[-1].endswith("1199")
+    assert lines[-1].text.endswith("1199")
     assert 1000 < len(lines) < 1100
+
+
+def test_what_the_next_run_has_printed_so_far_does_not_hide_why_the_last_one_ended():
+    first = [journal.Line("Traceback", "a"), journal.Line("Error: no such table", "a")]
+    assert journal.of_whole_runs([*first, journal.Line("Traceback", "b")]) == first
+    assert journal.of_whole_runs(first) == first
+    assert journal.of_whole_runs([]) == []

@@ -45,6 +45,7 @@ from .protocol import (
     Report,
     Specification,
 )
+from .releases import Release
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     intent = next_intent(
         request.state, request.replicas, intent_before, agent.platform, context.clock.now()
     )
+    release = driver.release_store.current()
     environment_before = driver.environment()
     environment = environment_before.updated(request.environment, request.environment_secrets)
     specification, names = None, []
@@ -125,7 +127,7 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
         if request.replicas is not None and agent.platform != "kubernetes":
             require_within_policy(agent.store, agent.name, request.replicas)
         require_ports(request.serving.port, intent.replicas)
-        specification = _specification(request, driver, environment, context.check_mode)
+        specification = _specification(request, release, environment, context.check_mode)
         names = driver.names(intent.replicas)
     goal = Goal(
         intent=replace(intent, names=names),
@@ -133,9 +135,9 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
         environment=environment,
         replace_all=request.state == RESTARTED,
         canary=request.canary,
+        intent_before=intent_before,
     )
     plan = driver.plan(goal)
-    release = driver.release_store.current()
     before = AgentState(
         platform=agent.platform,
         name=agent.name,
@@ -160,10 +162,9 @@ def _require_started(name: str, intent: Intent | None) -> None:
 
 
 def _specification(
-    request: _Request, driver: Driver, environment: Environment, check_mode: bool
+    request: _Request, current: Release | None, environment: Environment, check_mode: bool
 ) -> Specification:
     """What each replica shall run. In check mode the release may be one yet to be deployed."""
-    current = driver.release_store.current()
     digest = ""
     if current is not None and request.release in (None, current.id):
         release, digest = current.id, current.digest

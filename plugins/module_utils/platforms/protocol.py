@@ -165,6 +165,7 @@ class Goal:
 
     `specification` is None for a stopped one. `replace_all` restarts also what is as wanted;
     `canary` brings one replica onto the specification, and leaves the others for the next run.
+    `intent_before` is what the last run asked for, None where there was none.
     """
 
     intent: Intent
@@ -172,6 +173,7 @@ class Goal:
     environment: Environment
     replace_all: bool = False
     canary: bool = False
+    intent_before: Intent | None = None
 
 
 @dataclass

@@ -79,12 +79,16 @@ class ImageReleases:
 
     def current(self) -> ImageRelease | None:
         """The release that replicas are started from; None also when its record is gone."""
-        current = self._read()[0].current
-        return next((each for each in self.releases() if each.id == current), None)
+        records = self._read()[0]
+        return next((each for each in self._marked(records) if each.id == records.current), None)
 
     def releases(self) -> list[ImageRelease]:
         """The releases on record, installed last first."""
-        records, marks = self._read()[0], self._marks.all()
+        return self._marked(self._read()[0])
+
+    def _marked(self, records: _Records) -> list[ImageRelease]:
+        """These, each with when it proved good."""
+        marks = self._marks.all()
         found = []
         for each in records.releases.values():
             mark = marks.get(each.id)

@@ -17,7 +17,6 @@ from ...core.errors import OperationError, Reason
 from ..agent_options import Agent, Serving
 from ..arguments import DEFAULT_APP
 from ..environment import Environment
-from ..intent import read_intent
 from ..migration import Migrator
 from ..protocol import Check, Goal, LogQuery, Plan, Replica, Specification
 from ..releases import ReleaseStore
@@ -130,7 +129,6 @@ class KubernetesDriver:
             self._releases,
             self._serving,
             goal,
-            read_intent(self._agent.store, self._agent.name),
             self._agent.name,
             self.observe(goal.intent.names, goal.specification),
             self._clock.now(),

@@ -15,7 +15,7 @@ from ...core.deadline import Deadline
 from ...core.errors import OperationError, Reason
 from ..agent_options import Limits, Serving
 from ..intent import DEFAULT_REPLICAS
-from ..protocol import Goal, Intent, Replica, Report, Specification
+from ..protocol import Goal, Replica, Report, Specification
 from .bounds import Autoscaler, Bounds, bounds_for, find_autoscaler
 from .brake import brake_off, brake_on
 from .cluster import Cluster
@@ -55,7 +55,6 @@ class RolloutPlan:
         releases: KubernetesReleaseStore,
         serving: Serving | None,
         goal: Goal,
-        intent_before: Intent | None,
         agent: str,
         seen: Sequence[Replica],
         now: float,
@@ -65,7 +64,6 @@ class RolloutPlan:
         self._releases = releases
         self._serving = serving
         self._goal = goal
-        self._intent_before = intent_before
         self._agent = agent
         self._now = now
         self.seen = list(seen)
@@ -212,7 +210,7 @@ class RolloutPlan:
         goal, options = self._goal, self._cluster.options
         if autoscaler is None or goal.specification is None or goal.canary:
             return None
-        before = self._intent_before
+        before = goal.intent_before
         count = goal.intent.replicas
         is_new = count != before.replicas if before else count != DEFAULT_REPLICAS
         return bounds_for(autoscaler, count, is_new, options.adjust_autoscaler, options.force)

@@ -79,7 +79,7 @@ test-component: $(DEV) ## Component tests only, on the embedded stack
 test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
 	@scripts/install-platforms.sh || test "$${CI:-}" != true
 	@python -m tests.platforms.home build || test "$${CI:-}" != true
-	@pytest tests/platforms --timeout 300 $(PYTEST_ARGS)
+	@pytest tests/platforms --timeout 300 --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version
 	@scripts/test-versions.sh
@@ -90,7 +90,7 @@ cluster: $(DEV) ## Build the programs and images of the tests' Kubernetes, if th
 
 test-cluster: $(DEV) ## Tests on KUBECONFIG's cluster, on kind, or on a real node of our own
 	@test -n "$${KUBECONFIG:-}" || scripts/install-cluster.sh || test -z "$${CI:-}"
-	@python -m tests.cluster.home run pytest tests/cluster $(PYTEST_ARGS)
+	@python -m tests.cluster.home run scripts/test-cluster.sh $(PYTEST_ARGS)
 
 lint: $(DEV) ## ruff, mypy, import-linter, ansible-lint, yamllint and shellcheck
 	@scripts/lint.sh

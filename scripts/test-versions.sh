@@ -17,7 +17,8 @@ try() {
     echo "$PWD/.venv/collections" >"$site/optiinfra_collection_tree.pth"
     (
         export PATH="$venv/bin:$PATH"
-        pytest -q tests/unit tests/component/test_{engine_action,two_ways,operator_callback}.py \
+        pytest -q --numprocesses 2 --dist loadfile \
+            tests/unit tests/component/test_{engine_action,two_ways,operator_callback}.py \
             tests/component/test_playbooks.py::test_a_deploy_serves_the_release_and_records_it_good
     )
 }

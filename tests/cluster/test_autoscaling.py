@@ -18,6 +18,8 @@ MOST = 5
 # metrics-server looks every 10 s or more, the controller every 15 s, and a new pod takes some.
 PATIENCE_S = 150
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def site(cluster: Cluster, namespace: str, tmp_path_factory) -> AutoscalingSite:

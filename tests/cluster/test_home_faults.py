@@ -19,7 +19,7 @@ from tests.cluster.home import network
 from tests.cluster.home.home import Home
 from tests.cluster.home.layout import Layout
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(420)]
 
 _COMMAND = (sys.executable, "-m", "tests.cluster.home")
 _KILL = (StopStep(signal.SIGKILL, 5.0),)

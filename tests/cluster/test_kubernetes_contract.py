@@ -83,7 +83,7 @@ def test_a_release_that_fails_stops_the_deploy_with_the_others_serving(started):
     assert any("no such table" in line for line in outcome["log_tail"])
     assert any("Back-off restarting" in event for event in outcome["events"])
     assert outcome["changed"]
-    assert outcome["duration"] < 15
+    assert outcome["duration"] < 30  # of 60
     assert before.items() <= started.pids().items()
     started.deploy("1.4.1")
     outcome = succeeded(started.agent())

@@ -88,7 +88,7 @@ def test_an_api_server_that_stays_overloaded_is_unreachable(platform, proxy):
     outcome = platform.info()
     assert outcome["reason"] == "unreachable"
     assert "429" in outcome["msg"]
-    assert outcome["duration"] < 15
+    assert outcome["duration"] < 30  # of 60
 
 
 def test_what_the_server_refuses_is_not_asked_again(platform, proxy):

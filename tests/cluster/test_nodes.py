@@ -9,7 +9,7 @@ import pytest
 from tests.cluster import agent_workload
 from tests.cluster.home import kwok
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def test_agent_on_a_second_node_is_ready_and_moves_when_that_node_is_drained(

@@ -154,6 +154,10 @@ class SwapSite:
         """
         return bool(self.ask(statement, name))
 
+    def has_sessions(self) -> bool:
+        """Whether the server still works for a session of the owner's, its client there or not."""
+        return bool(self.ask("SELECT FROM pg_stat_activity WHERE usename = %s", self.owner.user))
+
     def waits_for_lock(self) -> bool:
         """Whether a session of the owner's waits for anybody."""
         statement = """

@@ -170,12 +170,12 @@ def test_another_option_replaces(started, option, value):
 def test_a_release_that_fails_stops_the_deploy_with_the_others_serving(started):
     before = started.pids()
     started.deploy("1.4.2", source="raise RuntimeError('no such table: costs')\n")
-    outcome = started.agent()
+    outcome = started.agent(timeout_s=60)
     assert outcome["reason"] == "failed_state"
     assert "no such table: costs" in outcome["msg"]
     assert any("no such table" in line for line in outcome["log_tail"])
     assert outcome["changed"]
-    assert outcome["duration"] < 5
+    assert outcome["duration"] < 30  # of 60
     assert started.serving() == started.names()[1:]
     assert all(started.pids()[name] == before[name] for name in started.names()[1:])
     started.deploy("1.4.1")
@@ -311,9 +311,9 @@ def test_info_watches_the_cpu_for_a_while(started):
         assert 0.1 < replica["usage"]["cpu_window_s"] < 4
 
 
-@pytest.mark.parametrize("seconds", [-1, 61, float("nan")])
-def test_info_watches_no_longer_than_a_minute(started, seconds):
-    assert started.info(cpu_window_s=seconds)["reason"] == "invalid_input"
+def test_info_watches_no_longer_than_a_minute(platform):
+    for seconds in (-1, 61, float("nan")):
+        assert platform.info(cpu_window_s=seconds)["reason"] == "invalid_input"
 
 
 def test_the_autoscaler_measures_every_replica_where_the_platform_does_not_scale(started):
@@ -365,37 +365,39 @@ def test_ports_beyond_the_last_one_are_refused(deployed):
 # --- input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("replicas", -1),
-        ("port", 0),
-        ("port", 65536),
-        ("name", "Cost_Agent"),
-        ("home", "relative"),
-        ("host", "not a host"),
-        ("app", "src/main.py"),
-        ("ready_path", "ready"),
-        ("ready_path", "/ready\r\nX: y"),
-        ("workers", 0),
-        ("memory_limit_mb", 0),
-        ("timeout_s", 0),
-        ("timeout_s", float("nan")),
-        ("timeout_s", 5),
-        ("stop_grace_s", -1),
-        ("stable_s", -1),
-        ("state_store", "ftp://somewhere/else"),
-        ("environment", {"1BAD": "x"}),
-        ("environment", {"RELEASE_ID": "x"}),
-        ("environment", {"NESTED": {"a": 1}}),
-        ("environment_secrets", {"NUL": "a\0b"}),
-    ],
-)
-def test_bad_input_is_named_and_changes_nothing(deployed, option, value):
+BAD_INPUT = [
+    ("replicas", -1),
+    ("port", 0),
+    ("port", 65536),
+    ("name", "Cost_Agent"),
+    ("home", "relative"),
+    ("host", "not a host"),
+    ("app", "src/main.py"),
+    ("ready_path", "ready"),
+    ("ready_path", "/ready\r\nX: y"),
+    ("workers", 0),
+    ("memory_limit_mb", 0),
+    ("timeout_s", 0),
+    ("timeout_s", float("nan")),
+    ("timeout_s", 5),
+    ("stop_grace_s", -1),
+    ("stable_s", -1),
+    ("state_store", "ftp://somewhere/else"),
+    ("environment", {"1BAD": "x"}),
+    ("environment", {"RELEASE_ID": "x"}),
+    ("environment", {"NESTED": {"a": 1}}),
+    ("environment_secrets", {"NUL": "a\0b"}),
+]
+
+
+def test_bad_input_is_named_and_changes_nothing(deployed):
     before = deployed.tree()
-    outcome = deployed.agent(**{option: value})
-    assert outcome["reason"] == "invalid_input"
-    assert option.replace("_", " ") in outcome["msg"].replace("_", " ")
+    outcomes = {
+        (option, str(value)): deployed.agent(**{option: value}) for option, value in BAD_INPUT
+    }
+    for (option, value), outcome in outcomes.items():
+        assert outcome.get("reason") == "invalid_input", (option, value, outcome)
+        assert option.replace("_", " ") in outcome["msg"].replace("_", " "), (option, value)
     assert deployed.tree() == before
 
 

@@ -398,6 +398,6 @@ def test_kill_at_any_moment_leaves_both_databases_whole(
         time.sleep(after_s)
         process.kill()
         process.wait()
-    wait_until(lambda: not databases.is_locked(NAME))
+    wait_until(lambda: not databases.has_sessions())
     assert databases.marker(NAME) in ("old", "new")
     assert databases.markers(NAME) == ["new", "old"]

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from demo.stack import Addresses
 
+# Limits of the health check where a slow machine is not what a test is about.
+SLOW = {
+    "api_ms": 9000,
+    "database_ms": 9000,
+    "cache_ms": 9000,
+    "memory_percent": 80,
+    "cpu_percent": 100,
+}
+
 
 def agent_environment(stack: Addresses) -> dict[str, str]:
     """Variables without a secret in them; the agent reads `agent_secrets` as well."""
@@ -29,6 +38,13 @@ def agent_secrets(stack: Addresses) -> dict[str, str]:
         "PGPASSWORD": _read(database["password_file"]),
         "REDIS_URL": f"redis://:{redis_password}@{cache['host']}:{cache['port']}/0",
     }
+
+
+def agent_options(stack: Addresses, **more: str) -> dict[str, dict[str, str]]:
+    """Both as options of the module agent; `more` are further variables without a secret."""
+    secrets = agent_secrets(stack)
+    plain = {k: v for k, v in agent_environment(stack).items() if k not in secrets}
+    return {"environment": {**plain, **more}, "environment_secrets": secrets}
 
 
 def _read(path: object) -> str:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The homes of the platforms, once per run: an engine, its images, machines, the stack, a proxy.
+"""The homes of the platforms, once per worker: an engine, its images, machines, the stack, a proxy.
 
 What cannot be had fails the test under CI=true, and skips it elsewhere with the reason.
 """
@@ -20,9 +20,20 @@ import pytest
 from demo.stack import Addresses, Stack, StackError
 from tests.images import ImageError, archives, systemd_archive
 from tests.load.haproxy import Haproxy
-from tests.platforms.home import Engine, OwnEngine, SystemdMachine, running_engine
+from tests.platforms.home import HOME, Engine, OwnEngine, SystemdMachine, running_engine
 
 StartProxy = Callable[[Sequence[tuple[str, int]]], Haproxy]
+
+# What these tests do most is wait: for a grace, a drain, a soak.
+_WORKERS = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Several workers where each has an engine of its own; an engine that is given has one."""
+    try:
+        return _WORKERS if running_engine() is None else 1
+    except StackError:
+        return 1  # each test that needs it will say why
 
 
 def missing(reason: object) -> NoReturn:
@@ -37,7 +48,7 @@ def docker_engine() -> Iterator[Engine]:
     """The engine that DOCKER_HOST names, one that runs here, or an own one; empty at the end."""
     try:
         engine = running_engine()
-        own = OwnEngine() if engine is None else None
+        own = OwnEngine(_home()) if engine is None else None
         if own is not None:
             own.start()
     except StackError as error:
@@ -49,6 +60,12 @@ def docker_engine() -> Iterator[Engine]:
         yield engine
         engine.remove_containers()
         engine.close()
+
+
+def _home() -> Path:
+    """Where this worker's own engine keeps its data."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    return HOME / worker if worker else HOME
 
 
 @pytest.fixture

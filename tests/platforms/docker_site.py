@@ -13,38 +13,12 @@ from demo.stack import Addresses
 from tests.component.agent_site import PLANTED_SECRET
 from tests.component.playbook_run import Run, run_playbook
 from tests.component.process_platform import reserve_ports
+from tests.platforms.agent_environment import SLOW, agent_options
 from tests.platforms.docker_platform import remove_agents
 from tests.platforms.home import Engine
 
 # What haproxy needs to see that a replica is not ready, with its checks each 0.2 s, and to spare.
-DRAIN_S = 2
-SLOW = {
-    "api_ms": 9000,
-    "database_ms": 9000,
-    "cache_ms": 9000,
-    "memory_percent": 80,
-    "cpu_percent": 100,
-}
-
-
-def agent_environment(stack: Addresses) -> dict[str, Any]:
-    """What the agent needs to know of its servers, as options of the module agent."""
-    database, cache = stack["postgres"], stack["redis"]
-    cache_password = Path(str(cache["password_file"])).read_text().strip()
-    return {
-        "environment": {
-            "PGHOST": database["host"],
-            "PGPORT": database["port"],
-            "PGUSER": database["user"],
-            "PGDATABASE": database["database"],
-            "DRAIN_SECONDS": DRAIN_S,
-        },
-        "environment_secrets": {
-            "PGPASSWORD": Path(str(database["password_file"])).read_text().strip(),
-            "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
-            "API_TOKEN": PLANTED_SECRET,
-        },
-    }
+DRAIN_S = "2"
 
 
 class DockerSite:
@@ -66,7 +40,7 @@ class DockerSite:
         self._reservation.close()
 
     def _inventory(self, stack: Addresses, more: dict[str, Any]) -> dict[str, Any]:
-        environment = agent_environment(stack)
+        agent = agent_options(stack, DRAIN_SECONDS=DRAIN_S)
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -85,8 +59,11 @@ class DockerSite:
             "cost_agent_health_thresholds": SLOW,
             "cost_agent_timeout_s": 300,
             "cost_agent_deploy_soak_s": 1,
-            "cost_agent_environment": environment["environment"],
-            "cost_agent_environment_secrets": environment["environment_secrets"],
+            "cost_agent_environment": agent["environment"],
+            "cost_agent_environment_secrets": {
+                **agent["environment_secrets"],
+                "API_TOKEN": PLANTED_SECRET,
+            },
             **more,
         }
         return {"all": {"children": {"cost_agent": {"hosts": {"agent-under-test": variables}}}}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from demo.stack import Addresses
 from tests.component.playbook_run import Run, run_playbook
-from tests.platforms.agent_environment import agent_environment, agent_secrets
+from tests.platforms.agent_environment import SLOW, agent_options
 from tests.platforms.home import SystemdMachine
 from tests.platforms.systemd_platform import AGENT_SOURCE, HOME, root_of
 
@@ -29,8 +29,7 @@ class SystemdSite:
         self.machine = machine
         self.folder = folder
         self.home = root_of(machine) / HOME.lstrip("/")
-        secrets = agent_secrets(stack)
-        plain = {k: v for k, v in agent_environment(stack).items() if k not in secrets}
+        agent = agent_options(stack)
         variables = {
             **machine.inventory_variables(),
             "cost_agent_platform": "systemd",
@@ -39,8 +38,10 @@ class SystemdSite:
             "cost_agent_release_source": AGENT_SOURCE,
             "cost_agent_release_wheelhouse": "/opt/wheels",
             "cost_agent_memory_limit_mb": 400,
-            "cost_agent_environment": plain,
-            "cost_agent_environment_secrets": secrets,
+            "cost_agent_environment": agent["environment"],
+            "cost_agent_environment_secrets": agent["environment_secrets"],
+            # What is slow here is the machine, which builds and tests other things too.
+            "cost_agent_health_thresholds": SLOW,
             "cost_agent_timeout_s": 240,
             "cost_agent_deploy_canary_s": 1,
             "cost_agent_deploy_soak_s": 1,

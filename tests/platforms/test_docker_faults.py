@@ -100,7 +100,7 @@ def test_a_crash_at_start_ends_the_wait_though_the_engine_restarts_it(platform):
     assert "exit code 1" in outcome["msg"]
     assert "no such table: costs" in outcome["msg"]
     assert any("no such table" in line for line in outcome["log_tail"])
-    assert outcome["duration"] < 20
+    assert outcome["duration"] < 30  # of 60
     assert succeeded(platform.agent("stopped"))["changed"]
     assert platform.pids() == {}
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 
 from tests.load.open_load import OpenLoad
+from tests.platforms.agent_environment import agent_options
 from tests.platforms.docker_platform import DockerPlatform, remove_agents
-from tests.platforms.docker_site import agent_environment
+from tests.platforms.docker_site import DRAIN_S
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -19,7 +20,7 @@ class RealAgent(DockerPlatform):
     def __init__(self, folder, engine, stack):
         super().__init__(folder, engine)
         self.docker = {"docker_host": engine.url, "read_only": True}
-        self._environment = agent_environment(stack)
+        self._environment = agent_options(stack, DRAIN_SECONDS=DRAIN_S)
 
     def release(self, version):
         return f"cost-agent:{version}"

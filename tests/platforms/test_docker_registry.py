@@ -155,7 +155,7 @@ def test_an_image_that_the_registry_does_not_have_is_missed_at_once(platform):
     outcome = platform.agent_release("9.9.9")
     assert outcome["reason"] == "precondition"
     assert "no such image" in outcome["msg"]
-    assert outcome["duration"] < 10
+    assert outcome["duration"] < 30  # of 60
 
 
 def test_a_registry_that_is_away_is_unreachable(platform, registry):

@@ -11,7 +11,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 )
 
 from tests.load.open_load import OpenLoad
-from tests.platforms.agent_environment import agent_environment, agent_secrets
+from tests.platforms.agent_environment import agent_options
 from tests.platforms.systemd_platform import (
     AGENT_SOURCE,
     SystemdPlatform,
@@ -38,9 +38,7 @@ def succeeded(outcome):
 
 @pytest.mark.timeout(400)
 def test_one_replica_loses_no_request_on_restart_deploy_and_rollback(agent, stack):
-    secrets = agent_secrets(stack)
-    plain = {k: v for k, v in agent_environment(stack).items() if k not in secrets}
-    servers = {"environment": plain, "environment_secrets": secrets}
+    servers = agent_options(stack)
 
     def release(version):
         arguments = {"release": version, "source": AGENT_SOURCE, "wheelhouse": "/opt/wheels"}

@@ -4,7 +4,7 @@
 
 from tests.platforms.home.engine import Engine, running_engine
 from tests.platforms.home.errors import PlatformError
-from tests.platforms.home.own_engine import OwnEngine
+from tests.platforms.home.own_engine import HOME, OwnEngine
 from tests.platforms.home.systemd_machine import SystemdMachine
 
-__all__ = ["Engine", "OwnEngine", "PlatformError", "SystemdMachine", "running_engine"]
+__all__ = ["HOME", "Engine", "OwnEngine", "PlatformError", "SystemdMachine", "running_engine"]

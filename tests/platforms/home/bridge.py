@@ -11,13 +11,16 @@ from __future__ import annotations
 import ipaddress
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
+from demo.stack.file_lock import exclusive
 from tests.platforms.home.errors import PlatformError
 
 # Private addresses (RFC 1918) that neither Docker nor Kubernetes takes by itself.
 _CANDIDATES = ipaddress.IPv4Network("10.213.0.0/16")
 _PREFIX = 24
+_LOCK = Path("/run/cost-agent-bridge.lock")
 
 
 class Bridge:
@@ -39,10 +42,11 @@ class Bridge:
     def create(self) -> None:
         """Make the bridge with a network that nothing on this machine reaches yet."""
         self.delete()
-        network = _unused_network()
-        _ip("link", "add", "name", self.name, "type", "bridge")
-        _ip("address", "add", f"{network[1]}/{_PREFIX}", "dev", self.name)
-        _ip("link", "set", self.name, "up")
+        with exclusive(_LOCK):  # or two engines that start together take the same network
+            network = _unused_network()
+            _ip("link", "add", "name", self.name, "type", "bridge")
+            _ip("address", "add", f"{network[1]}/{_PREFIX}", "dev", self.name)
+            _ip("link", "set", self.name, "up")
 
     def delete(self) -> None:
         """Remove the bridge if it is there."""

@@ -2,7 +2,7 @@
 # The tests of the cluster that KUBECONFIG names: side by side, since they mostly wait for it, and
 # then alone those that change what all of them share. Arguments are pytest's.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 failed=0
 some() {

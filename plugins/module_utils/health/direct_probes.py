@@ -11,7 +11,8 @@ from typing import Any, Callable
 from ..core.clock import Clock
 from ..core.deadline import Deadline
 from ..core.errors import OperationError, Reason
-from .plan import CacheServer, DatabaseServer
+from ..redis import CacheServer
+from .plan import DatabaseServer
 from .postgres_probe import ask_database
 from .redis_probe import ask_cache
 from .report_body import CACHE, DATABASE

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..core.errors import invalid_option
 from ..core.operation import Params
 from ..core.redact import MASK
+from ..redis import CacheServer
 from .curl_sender import Transport
 from .indicators import Thresholds
 from .verdict import Verdict
@@ -66,18 +67,6 @@ class DatabaseServer:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     sslmode: str = "prefer"
-    ca_file: str | None = None
-
-
-@dataclass(frozen=True)
-class CacheServer:
-    """A Redis server to ask."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
     ca_file: str | None = None
 
 

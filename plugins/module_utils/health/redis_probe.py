@@ -7,26 +7,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import Reason
-from .plan import CacheServer
+from ..redis import CacheServer, open_client
 from .round_trips import DirectProbe, Sampling, connection_refused, login_refused, too_late
 from .verdict import Finding, Verdict
 
 
 def ask_cache(probe: DirectProbe, server: CacheServer, sampling: Sampling, redis: Any) -> None:
     """`PING` over one connection, never retried."""
-    tls = {"ssl_ca_certs": server.ca_file} if server.tls and server.ca_file else {}
-    client = redis.Redis(
-        host=server.host,
-        port=server.port,
-        username=server.username,
-        password=server.password,
-        ssl=server.tls,
-        socket_timeout=sampling.timeout_s,
-        socket_connect_timeout=sampling.timeout_s,
-        retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-        max_connections=1,
-        **tls,
-    )
+    client = open_client(server, sampling.timeout_s)
     try:
         sampling.connect(probe, client.ping)
         sampling.sample(probe, client.ping)

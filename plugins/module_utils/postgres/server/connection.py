@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import OperationError, Reason
 from ...core.operation import Params
+from ...core.password_file import given_password
 
 if TYPE_CHECKING:
     import psycopg2
@@ -50,7 +51,7 @@ class Server:
     def of(cls, params: Params) -> Server:
         """The server in a module's options; `invalid_input` for an unreadable password file."""
         names = ("host", "port", "user", "sslmode", "ca_file")
-        return cls(password=_password(params), **{name: params[name] for name in names})
+        return cls(password=given_password(params), **{name: params[name] for name in names})
 
     @property
     def address(self) -> str:
@@ -79,23 +80,6 @@ class Server:
             "LC_ALL": "C",
         }
         return {**os.environ, **{k: v for k, v in given.items() if v is not None}, **fixed}
-
-
-def _password(params: Params) -> str | None:
-    path = params["password_file"]
-    if params["password"] is not None or path is None:
-        password: str | None = params["password"]
-        return password
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperationError(
-            Reason.INVALID_INPUT,
-            "read option password_file",
-            f"{path}: {getattr(error, 'strerror', None) or 'it is not text'}",
-            "Give a file that this user can read and that holds the password alone",
-        ) from error
 
 
 def connect(server: Server, database: str, purpose: str) -> psycopg2.extensions.connection:

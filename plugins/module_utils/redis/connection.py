@@ -1,0 +1,233 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How to reach a Redis server: options, a client, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import OperationError, Reason, invalid_option
+from ..core.operation import Params
+from ..core.password_file import given_password
+
+if TYPE_CHECKING:
+    import redis
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]+))(?::(?P<port>\d+))?\Z")
+_SENTINEL_PORT = 26379
+_COMMAND = re.compile(r"'(?P<command>[a-z|]+)' command")
+
+
+def server_arguments() -> dict[str, dict[str, Any]]:
+    """How to reach the servers; documented in doc_fragments/redis.py."""
+    return {
+        "host": {"type": "str"},
+        "port": {"type": "int", "default": 6379},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "password_file": {"type": "path", "no_log": False},
+        "tls": {"type": "bool", "default": False},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_file": {"type": "path"},
+        "client_cert": {"type": "path"},
+        "client_key": {"type": "path"},
+        "sentinel": {
+            "type": "dict",
+            "options": {
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "service": {"type": "str", "default": "mymaster"},
+                "username": {"type": "str"},
+                "password": {"type": "str", "no_log": True},
+                "password_file": {"type": "path", "no_log": False},
+            },
+        },
+        "timeout_s": {"type": "float", "default": 10.0},
+    }
+
+
+SERVER_RULES: dict[str, Any] = {
+    "mutually_exclusive": [("host", "sentinel")],
+    "required_by": {"client_key": ("client_cert",)},
+}
+
+
+@dataclass(frozen=True)
+class CacheServer:
+    """A Redis server, and how to log in to it."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    validate_certs: bool = True
+
+    @property
+    def address(self) -> str:
+        """`host:port`, for messages."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def at(self, host: str, port: int) -> CacheServer:
+        """Another server with the same login."""
+        return replace(self, host=host, port=port)
+
+
+@dataclass(frozen=True)
+class Sentinels:
+    """Sentinels that know where a service's primary is."""
+
+    servers: tuple[CacheServer, ...]
+    service: str
+
+
+def read_server(params: Params) -> CacheServer:
+    """The server in the options; with `sentinel`, only how to log in to it. `invalid_input`."""
+    _check_timeout(params["timeout_s"])
+    _check_port("port", params["port"])
+    return CacheServer(
+        params["host"] or "127.0.0.1",
+        params["port"],
+        params["username"],
+        given_password(params),
+        **_tls(params),
+    )
+
+
+def read_sentinels(params: Params) -> Sentinels | None:
+    """The sentinels in the options; they are spoken to over TLS where the servers are."""
+    option = params["sentinel"]
+    if option is None:
+        return None
+    if not option["hosts"]:
+        raise invalid_option(
+            "sentinel.hosts", "an empty list means nothing", "Give HOST or HOST:PORT of each"
+        )
+    servers = []
+    for text in option["hosts"]:
+        match = _ADDRESS.match(text)
+        if not match:
+            raise invalid_option("sentinel.hosts", f"{text!r} is no address", "Give HOST:PORT")
+        port = int(match["port"] or _SENTINEL_PORT)
+        _check_port("sentinel.hosts", port)
+        login = option["username"], given_password(option)
+        servers.append(CacheServer(match["v6"] or match["host"], port, *login, **_tls(params)))
+    return Sentinels(tuple(servers), option["service"])
+
+
+def _tls(params: Params) -> dict[str, Any]:
+    files = ("ca_file", "client_cert", "client_key")
+    for name in files:
+        if params[name] and not os.access(params[name], os.R_OK):
+            raise invalid_option(
+                name, f"{params[name]} cannot be read", "Give a file that this user can read"
+            )
+    return {name: params[name] for name in ("tls", "validate_certs", *files)}
+
+
+def _check_port(option: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise invalid_option(option, f"{port} is no port", "Give 1 to 65535")
+
+
+def _check_timeout(seconds: float) -> None:
+    if not 0.1 <= seconds <= 3600:
+        raise invalid_option("timeout_s", f"{seconds:g} is too few or too many", "Give 0.1 to 3600")
+
+
+def open_client(server: CacheServer, timeout_s: float) -> redis.Redis:
+    """A client with one connection, made at its first command; nothing is retried.
+
+    Raises `missing_library`. Bytes that are no UTF-8 survive in keys.
+    """
+    try:
+        import redis
+        import redis.backoff
+        import redis.retry
+    except ImportError as error:
+        raise OperationError(
+            Reason.MISSING_LIBRARY,
+            "talk to Redis",
+            "the Python library redis is not installed for this interpreter",
+            "Install redis where this runs",
+        ) from error
+    tls: dict[str, Any] = {}
+    if server.tls:
+        tls = {
+            "ssl_ca_certs": server.ca_file,
+            "ssl_certfile": server.client_cert,
+            "ssl_keyfile": server.client_key,
+            "ssl_cert_reqs": "required" if server.validate_certs else "none",
+            "ssl_check_hostname": server.validate_certs,
+        }
+    return redis.Redis(
+        host=server.host,
+        port=server.port,
+        username=server.username,
+        password=server.password,
+        ssl=server.tls,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        max_connections=1,
+        protocol=2,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+        **tls,
+    )
+
+
+def server_failure(
+    purpose: str, server: CacheServer, error: Any, command: str = ""
+) -> OperationError:
+    """The error for what redis-py raised or a server answered; `purpose` follows "Failed to"."""
+    words = " ".join(str(error).split()).rstrip(".")
+    reason, seen, next_step = _meaning(words, type(error).__name__, server, command)
+    return OperationError(reason, purpose, f"{server.address}: {seen}", next_step)
+
+
+def _meaning(
+    words: str, kind: str, server: CacheServer, command: str
+) -> tuple[Reason, str, str]:  # fmt: skip
+    user = server.username or "default"
+    if "NOPERM" in words or kind == "NoPermissionError":
+        match = _COMMAND.search(words)
+        right = match["command"] if match else command.lower().replace(" ", "|")
+        seen = f"user {user} may not run {right.replace('|', ' ').upper()}"
+        return Reason.AUTH, seen, f"Grant it: ACL SETUSER {user} +{right}"
+    if "protected mode" in words:
+        return (
+            Reason.AUTH,
+            "it is in protected mode: without a password it serves only its own machine",
+            "Give the server a password (requirepass or an ACL user), or run this there",
+        )
+    if kind.startswith("Authentication") or "NOAUTH" in words or "WRONGPASS" in words:
+        seen = "it wants a password" if server.password is None else f"it refuses user {user}"
+        return Reason.AUTH, seen, "Check username, password or password_file"
+    if "unknown command" in words.lower():
+        return (
+            Reason.PRECONDITION,
+            f"it has no {command.partition(' ')[0] or 'such command'}: disabled or renamed, as "
+            "managed services do",
+            "Change the settings in the provider's parameter group or console (Amazon's parameter "
+            "group, Azure's advanced settings, Google's instance configuration), or in the "
+            "server's own configuration file",
+        )
+    if kind == "TimeoutError" or "timed out" in words.lower():
+        return Reason.TIMEOUT, "it does not answer in time", "Look at it, or raise timeout_s"
+    if kind == "BusyLoadingError" or words.startswith("LOADING"):
+        return Reason.FAILED_STATE, "it is still loading its data", "Wait for it, then run again"
+    if "certificate verify failed" in words or "CERTIFICATE_VERIFY_FAILED" in words:
+        return (
+            Reason.AUTH,
+            f"its certificate is not trusted: {words}",
+            "Give the issuer in ca_file, and the name in the certificate as host",
+        )
+    if kind in ("ConnectionError", "MaxConnectionsError") or "max number of clients" in words:
+        return Reason.UNREACHABLE, words, "Check host, port and tls, and that the server runs"
+    return Reason.FAILED_STATE, words, "Look at the server's log, then run this again"

@@ -169,10 +169,12 @@ def redis_server(
 def replicated(folder: Path, replicas: int = 2, **options: Any) -> Iterator[list[RedisServer]]:
     """A primary, first, and its replicas, all in step."""
     with ExitStack() as stack:
+        at_once = {"repl-diskless-sync-delay": 0, **options.pop("settings", {})}
+        options["settings"] = at_once
         primary = stack.enter_context(redis_server(folder / "primary", **options))
         servers = [primary]
         for number in range(replicas):
-            settings = {"replicaof": f"127.0.0.1 {primary.port}", **options.get("settings", {})}
+            settings = {"replicaof": f"127.0.0.1 {primary.port}", **at_once}
             own = {**options, "settings": settings}
             servers.append(stack.enter_context(redis_server(folder / f"replica{number}", **own)))
         with primary.client() as client:

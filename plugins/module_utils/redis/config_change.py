@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..core.clock import Clock
 from ..core.deadline import Deadline, backoff, poll
 from ..core.errors import OperationError, Reason
+from .connection import is_missing_command, is_missing_right
 from .known_settings import kind_of
 from .node import Command, Look
 from .settings import Change
@@ -128,8 +129,7 @@ class _Applying:
         [answer] = self._node.answers(self._purpose, [command])
         if not isinstance(answer, Exception):
             return None
-        words = str(answer)
-        if "NOPERM" in words or "unknown command" in words.lower():
+        if is_missing_right(answer) or is_missing_command(answer):
             self._node.check(self._purpose, command, answer)
         return answer
 
@@ -195,7 +195,7 @@ class _Applying:
             part.persisted = part.is_rewritten = not isinstance(answer, Exception)
             if isinstance(answer, Exception):
                 part.not_persisted_because = _why_not_persisted(
-                    str(answer), self._look.config_file, self._node.server.username
+                    answer, self._look.config_file, self._node.server.username
                 )
         for command, answer in zip(looks, answers):
             self._node.check(self._purpose, command, answer)
@@ -267,13 +267,14 @@ def _told(changes: list[Change], seen: Look) -> str:
     return ", ".join(f"{each.name} {seen.settings.get(each.name) or '(empty)'}" for each in changes)
 
 
-def _why_not_persisted(words: str, file: str, username: str | None) -> str:
+def _why_not_persisted(refusal: Exception, file: str, username: str | None) -> str:
+    words = str(refusal)
     if "without a config file" in words:
         return _NO_FILE
-    if "NOPERM" in words:
+    if is_missing_right(refusal):
         user = username or "default"
         return f"user {user} may not run CONFIG REWRITE: ACL SETUSER {user} +config|rewrite"
-    if "unknown command" in words.lower() or "unknown subcommand" in words.lower():
+    if is_missing_command(refusal) or "unknown subcommand" in words.lower():
         return "it has no CONFIG REWRITE: change its configuration file, or the provider's group"
     why = words.rpartition(": ")[2].rstrip(".")
     return f"it cannot write {file or 'its configuration file'}: {why}"

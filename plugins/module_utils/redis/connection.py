@@ -182,24 +182,52 @@ def open_client(server: CacheServer, timeout_s: float) -> redis.Redis:
     )
 
 
+def is_missing_right(error: Any) -> bool:
+    """Whether the ACL keeps this user from a command; redis-py may take the word NOPERM away."""
+    return type(error).__name__ == "NoPermissionError" or str(error).startswith("NOPERM")
+
+
+def is_missing_command(error: Any) -> bool:
+    """Whether the server does not have the command, or has it under another name."""
+    return str(error).lower().startswith(("unknown command", "err unknown command"))
+
+
 def server_failure(
     purpose: str, server: CacheServer, error: Any, command: str = ""
 ) -> OperationError:
     """The error for what redis-py raised or a server answered; `purpose` follows "Failed to"."""
     words = " ".join(str(error).split()).rstrip(".")
-    reason, seen, next_step = _meaning(words, type(error).__name__, server, command)
+    if is_missing_right(error):
+        reason, seen, next_step = _missing_right(words, server, command)
+    elif is_missing_command(error):
+        reason, seen, next_step = _missing_command(command)
+    else:
+        reason, seen, next_step = _meaning(words, type(error).__name__, server)
     return OperationError(reason, purpose, f"{server.address}: {seen}", next_step)
 
 
-def _meaning(
-    words: str, kind: str, server: CacheServer, command: str
-) -> tuple[Reason, str, str]:  # fmt: skip
+_Meaning = tuple[Reason, str, str]
+
+
+def _missing_right(words: str, server: CacheServer, command: str) -> _Meaning:
+    match = _COMMAND.search(words)
+    right = match["command"] if match else command.lower().replace(" ", "|")
     user = server.username or "default"
-    if "NOPERM" in words or kind == "NoPermissionError":
-        match = _COMMAND.search(words)
-        right = match["command"] if match else command.lower().replace(" ", "|")
-        seen = f"user {user} may not run {right.replace('|', ' ').upper()}"
-        return Reason.AUTH, seen, f"Grant it: ACL SETUSER {user} +{right}"
+    seen = f"user {user} may not run {right.replace('|', ' ').upper()}"
+    return Reason.AUTH, seen, f"Grant it: ACL SETUSER {user} +{right}"
+
+
+def _missing_command(command: str) -> _Meaning:
+    return (
+        Reason.PRECONDITION,
+        f"it has no {command.partition(' ')[0]}: disabled or renamed, as managed services do",
+        "Change the settings in the provider's parameter group or console (Amazon's parameter "
+        "group, Azure's advanced settings, Google's instance configuration), or in the server's "
+        "own configuration file",
+    )
+
+
+def _meaning(words: str, kind: str, server: CacheServer) -> _Meaning:
     if "protected mode" in words:
         return (
             Reason.AUTH,
@@ -207,17 +235,12 @@ def _meaning(
             "Give the server a password (requirepass or an ACL user), or run this there",
         )
     if kind.startswith("Authentication") or "NOAUTH" in words or "WRONGPASS" in words:
-        seen = "it wants a password" if server.password is None else f"it refuses user {user}"
-        return Reason.AUTH, seen, "Check username, password or password_file"
-    if "unknown command" in words.lower():
-        return (
-            Reason.PRECONDITION,
-            f"it has no {command.partition(' ')[0] or 'such command'}: disabled or renamed, as "
-            "managed services do",
-            "Change the settings in the provider's parameter group or console (Amazon's parameter "
-            "group, Azure's advanced settings, Google's instance configuration), or in the "
-            "server's own configuration file",
+        seen = (
+            "it wants a password"
+            if server.password is None
+            else f"it refuses user {server.username or 'default'}"
         )
+        return Reason.AUTH, seen, "Check username, password or password_file"
     if kind == "TimeoutError" or "timed out" in words.lower():
         return Reason.TIMEOUT, "it does not answer in time", "Look at it, or raise timeout_s"
     if kind == "BusyLoadingError" or words.startswith("LOADING"):

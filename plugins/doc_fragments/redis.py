@@ -70,8 +70,8 @@ options:
         type: path
   timeout_s:
     description:
-      - Seconds for the whole. No request is begun after that, and one answer is waited for 5 s at
-        most.
+      - Seconds for the whole. No request is begun after that, and one answer is waited for half of
+        it, or 5 s at most.
     type: float
     default: 10.0
 requirements:

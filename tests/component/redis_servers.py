@@ -80,6 +80,7 @@ class RedisServer:
     has_file: bool = True
     password: str | None = None
     arguments: Sequence[str] = ()
+    prefix: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -102,7 +103,7 @@ class RedisServer:
         self.file.write_text("".join(lines))
 
     def start(self) -> RedisServer:
-        command = [self.program]
+        command = [*self.prefix, self.program]
         if self.has_file:
             command.append(str(self.file))
         else:

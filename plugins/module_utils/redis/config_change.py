@@ -32,6 +32,7 @@ class NodeChange:
     needs_restart: list[Change]
     is_applied: bool = False  # or may be, while it is being done
     is_rewritten: bool = False
+    is_restarted: bool = False  # meanwhile, and has what is wanted
     persisted: bool | None = None
     not_persisted_because: str | None = None
     now: dict[str, str] = field(default_factory=dict)
@@ -202,9 +203,10 @@ class _Applying:
         info, *found = answers
         part.now = {name: each.get(name, "") for name, each in zip(names, found)}
         seen = Look(info, part.now)
-        if seen.run_id != self._look.run_id:
-            raise self._restarted(seen)
+        part.is_restarted = seen.run_id != self._look.run_id
         lost = [each for each in part.changes if not _holds(each.name, each.after, seen)]
+        if lost and part.is_restarted:
+            raise self._restarted(seen)
         if lost:
             raise OperationError(
                 Reason.FAILED_STATE,
@@ -233,13 +235,14 @@ class _Applying:
                 f"{silence.seen}, and it has not come back; what holds there is not known",
                 "See that the server runs, then run this again",
             )
+        if all(_holds(each.name, each.after, seen) for each in self._part.changes):
+            return
         if seen.run_id != self._look.run_id:
             raise self._restarted(seen)
-        if not all(_holds(each.name, each.after, seen) for each in self._part.changes):
-            self.undo()
-            raise OperationError(
-                silence.reason, self._purpose, f"{silence.seen}; nothing is changed", "Run it again"
-            )
+        self.undo()
+        raise OperationError(
+            silence.reason, self._purpose, f"{silence.seen}; nothing is changed", "Run it again"
+        )
 
     def _restarted(self, seen: Look) -> OperationError:
         self._part.now = seen.settings

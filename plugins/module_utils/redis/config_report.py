@@ -129,6 +129,9 @@ def _summary(
     unkept = [part for part in changed if part.not_persisted_because]
     if unkept:
         text += f"; not persisted: {unkept[0].not_persisted_because}"
+    restarted = [part.member.node.address for part in parts if part.is_restarted]
+    if restarted:
+        text += f"; {restarted[0]} was restarted meanwhile, and has them"
     primary = _primary_elsewhere(parts)
     if primary:
         text += f"; a replica: its primary {primary} stays as it is"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]+))(?::(?P<port>\d+))?\Z")
 _SENTINEL_PORT = 26379
+_AT_THE_DOOR_S = 0.5
 _COMMAND = re.compile(r"'(?P<command>[a-z|]+)' command")
 
 
@@ -196,7 +198,7 @@ def server_failure(
     purpose: str, server: CacheServer, error: Any, command: str = ""
 ) -> OperationError:
     """The error for what redis-py raised or a server answered; `purpose` follows "Failed to"."""
-    words = " ".join(str(error).split()).rstrip(".")
+    words = _told_at_the_door(error, server) or " ".join(str(error).split()).rstrip(".")
     if is_missing_right(error):
         reason, seen, next_step = _missing_right(words, server, command)
     elif is_missing_command(error):
@@ -204,6 +206,22 @@ def server_failure(
     else:
         reason, seen, next_step = _meaning(words, type(error).__name__, server)
     return OperationError(reason, purpose, f"{server.address}: {seen}", next_step)
+
+
+def _told_at_the_door(error: Any, server: CacheServer) -> str:
+    """What a server says when it accepts a connection only to close it.
+
+    It does so in protected mode and beyond maxclients. redis-py writes first, and reads nothing
+    any more once that has failed.
+    """
+    if server.tls or not any(sign in str(error) for sign in ("reset", "Broken pipe", "closed")):
+        return ""
+    try:
+        with socket.create_connection((server.host, server.port), _AT_THE_DOOR_S) as door:
+            door.settimeout(_AT_THE_DOOR_S)
+            return " ".join(door.recv(4096).decode(errors="replace").lstrip("-").split())
+    except OSError:
+        return ""
 
 
 _Meaning = tuple[Reason, str, str]
@@ -251,6 +269,8 @@ def _meaning(words: str, kind: str, server: CacheServer) -> _Meaning:
             f"its certificate is not trusted: {words}",
             "Give the issuer in ca_file, and the name in the certificate as host",
         )
-    if kind in ("ConnectionError", "MaxConnectionsError") or "max number of clients" in words:
+    if "max number of clients" in words:
+        return Reason.UNREACHABLE, "it has as many clients as maxclients allows", "Raise it there"
+    if kind == "ConnectionError":
         return Reason.UNREACHABLE, words, "Check host, port and tls, and that the server runs"
     return Reason.FAILED_STATE, words, "Look at the server's log, then run this again"

@@ -12,7 +12,8 @@ from ..core.deadline import Deadline
 from ..core.errors import OperationError, Reason
 from .connection import CacheServer, open_client, server_failure
 
-# However long the whole may take, one answer is waited for no longer than this.
+# However long the whole may take, one answer is waited for no longer than this, nor for more than
+# half of the whole: there is time left to find out what became of a change.
 _LONGEST_ANSWER_S = 5.0
 _BATCHES_SINCE = (7, 0)  # CONFIG SET takes several settings, redis.io/commands/config-set
 
@@ -55,7 +56,7 @@ class Node:
         """Raises `missing_library`."""
         self.server = server
         self.deadline = deadline
-        self._client = open_client(server, min(deadline.seconds, _LONGEST_ANSWER_S))
+        self._client = open_client(server, min(deadline.seconds / 2, _LONGEST_ANSWER_S))
 
     @property
     def address(self) -> str:

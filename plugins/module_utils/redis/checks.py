@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,8 @@ from .thresholds import Thresholds
 
 _FEW_LOOKUPS = 100  # a ratio of fewer says nothing
 _MB = 1e6
+_EMPTY_BYTES = 5 << 20  # MEMORY DOCTOR judges no instance that uses less
+_FIRST_EVENT = re.compile(r"1\. (?P<event>[^)]*\))")
 _SLOW_LOG_S = 3600.0
 
 
@@ -127,6 +130,8 @@ def _fragmentation(read: Readings, limits: Thresholds) -> _Judged:
     rss, used = read.info["used_memory_rss"], read.info["used_memory"]
     ratio, waste = rss / max(used, 1), max(0, rss - used)
     said = f"{100 * ratio:.0f} % of what is used, {size_text(waste)} more"
+    if used < _EMPTY_BYTES:
+        return Verdict.OK, f"nothing to judge: {size_text(used)} used"
     if ratio <= limits.fragmentation_ratio or waste <= limits.fragmentation_mb * _MB:
         return Verdict.OK, said
     return Verdict.WARN, said, "Set activedefrag, or restart it when that does no harm"
@@ -254,10 +259,10 @@ def _latency_doctor(read: Readings, limits: Thresholds) -> _Judged:
     text = " ".join(read.latency_doctor.split())
     if "monitoring is disabled" in text:
         return None, "off: latency-monitor-threshold is 0"
-    if not text or "no worthwhile latency event" in text:
+    if not text or "no latency spike" in text or "no worthwhile latency event" in text:
         return Verdict.OK, "no event"
-    issues = text.partition("possible latency problems:")[2] or text
-    return Verdict.WARN, issues.strip(" .0123456789").split(". ")[0], "See LATENCY DOCTOR"
+    match = _FIRST_EVENT.search(text)
+    return Verdict.WARN, match["event"] if match else text[:80], "See LATENCY DOCTOR"
 
 
 def _by(is_bad: bool, said: str, next_step: str) -> _Judged:

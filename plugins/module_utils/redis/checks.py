@@ -144,7 +144,7 @@ def _fragmentation(read: Readings, limits: Thresholds) -> _Judged:
 def _evictions(read: Readings, limits: Thresholds) -> _Judged:
     evicted = read.counted["evicted_keys"]
     said = f"{count_text(int(evicted))} keys {read.over}"
-    if evicted <= limits.evicted_keys:
+    if evicted <= limits.evictions:
         return Verdict.OK, said
     return Verdict.WARN, said, "Raise maxmemory if the hit ratio suffers"
 

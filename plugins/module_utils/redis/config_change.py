@@ -259,9 +259,8 @@ class _Applying:
 def _holds(name: str, canonical: str, seen: Look) -> bool:
     """Whether a server shows this value."""
     text = seen.settings.get(name)
-    kind = kind_of(name, text)
     try:
-        return text is not None and kind is not None and kind.canonical(text) == canonical
+        return text is not None and kind_of(name, text).canonical(text) == canonical
     except InvalidValue:
         return False
 

@@ -53,8 +53,8 @@ def _node(part: NodeChange, wanted: dict[str, str], foreseen: Foresight | None) 
     after = {each.name: each.after for each in part.changes}
     settings = {}
     for name in wanted:
-        kind = kind_of(name, look.settings[name])
-        before = kind.canonical(look.settings[name]) if kind else look.settings[name]
+        now = look.settings[name]
+        before = kind_of(name, now).canonical(now)
         settings[name] = {"before": before, "after": after.get(name, before)}
     return {
         "address": part.member.node.address,

@@ -109,11 +109,10 @@ KINDS: dict[str, Kind] = {
 _MAY_BE_EMPTY = (EventFlags, Save, Text, Words)
 
 
-def kind_of(name: str, current: str | None) -> Kind | None:
-    """The type of a setting; `current` is its value, None where it is not known yet."""
-    kind = KINDS.get(name)
-    if kind is not None or current is None:
-        return kind
+def kind_of(name: str, current: str) -> Kind:
+    """The type of a setting, by its name or by the value that a server shows."""
+    if name in KINDS:
+        return KINDS[name]
     if current in ("yes", "no"):
         return Boolean()
     return Integer() if current.lstrip("-").isdigit() else Text()

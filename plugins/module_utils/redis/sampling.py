@@ -38,7 +38,8 @@ def sample_keys(node: Node, info: dict[str, Any], purpose: str) -> list[KeySampl
     if not total:
         return []
     shares = {
-        number: max(1, round(SAMPLES * keys / total)) for number, (keys, _) in databases.items()
+        number: max(1, round(SAMPLES * keys / total))
+        for number, (keys, _expiring) in databases.items()
     }
     drawn = _in_databases(
         node, purpose, {number: [("RANDOMKEY",)] * share for number, share in shares.items()}

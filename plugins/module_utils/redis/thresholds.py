@@ -24,7 +24,7 @@ class Thresholds:
     memory_percent: float = 90.0
     fragmentation_ratio: float = 1.4
     fragmentation_mb: float = 10.0
-    evicted_keys: float = 0.0
+    evictions: float = 0.0
     hit_percent: float = 80.0
     rejected_connections: float = 0.0
     clients_percent: float = 90.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.deadline import Deadline
 from ..core.errors import OperationError, Reason
@@ -82,15 +83,15 @@ def members(
 
 def _primary_by(sentinels: Sentinels, servers: Servers, purpose: str) -> tuple[str, int]:
     """Where the first sentinel that answers says that the primary is."""
-    silent: OperationError | None = None
-    for server in sentinels.servers:
+    for number, server in enumerate(sentinels.servers, 1):
         sentinel = servers.open(server)
         try:
             [answer] = sentinel.ask(
                 purpose, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.service)
             )
-        except OperationError as error:
-            silent = error
+        except OperationError:
+            if number == len(sentinels.servers):
+                raise
             continue
         if not answer:
             raise OperationError(
@@ -100,8 +101,7 @@ def _primary_by(sentinels: Sentinels, servers: Servers, purpose: str) -> tuple[s
                 "Give in sentinel.service the name that SENTINEL MASTERS shows",
             )
         return str(answer[0]), int(answer[1])
-    assert silent is not None  # there is at least one sentinel
-    raise silent
+    raise AssertionError("read_sentinels has refused an empty list")
 
 
 def _with_replicas(
@@ -148,10 +148,9 @@ def _cluster(first: Member, servers: Servers, purpose: str, names: list[str]) ->
     return found
 
 
-def read_cluster_nodes(answer: object) -> list[ClusterNode]:
+def read_cluster_nodes(answer: dict[str, dict[str, Any]]) -> list[ClusterNode]:
     """The nodes in redis-py's form of CLUSTER NODES."""
     found = []
-    assert isinstance(answer, dict)
     for address, node in answer.items():
         host, _colon, port = str(address).partition("@")[0].rpartition(":")
         flags = set(str(node["flags"]).split(","))

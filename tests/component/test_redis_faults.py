@@ -246,8 +246,8 @@ def test_an_answer_that_comes_too_late_is_looked_for(server, monkeypatch):
 
 
 def test_clients_that_are_too_many(tmp_path):
-    with redis_server(tmp_path, settings={"maxclients": 1}) as server, server.client() as client:
-        client.ping()
+    with redis_server(tmp_path) as server, server.client() as client:
+        client.config_set("maxclients", 1)
         outcome = config(server)
         assert outcome["reason"] == "unreachable", outcome
         assert "as many clients as maxclients allows" in outcome["msg"]

@@ -167,6 +167,9 @@ def open_client(server: CacheServer, timeout_s: float) -> redis.Redis:
             "ssl_cert_reqs": "required" if server.validate_certs else "none",
             "ssl_check_hostname": server.validate_certs,
         }
+    # Before 5.0, as Debian 12 has it, redis-py speaks RESP2 and has no option for it.
+    has_protocol = int(redis.__version__.partition(".")[0]) >= 5
+    protocol: dict[str, Any] = {"protocol": 2} if has_protocol else {}
     return redis.Redis(
         host=server.host,
         port=server.port,
@@ -177,10 +180,10 @@ def open_client(server: CacheServer, timeout_s: float) -> redis.Redis:
         socket_connect_timeout=timeout_s,
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         max_connections=1,
-        protocol=2,
         decode_responses=True,
         encoding_errors="surrogateescape",
         **tls,
+        **protocol,
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]+))(?::(?P<port>\d+))?\Z")
 _SENTINEL_PORT = 26379
 _AT_THE_DOOR_S = 0.5
+# What redis-py says of a connection that was closed before it had an answer.
+_CUT_OFF = ("reset", "Broken pipe", "closed", "not ready")
 _COMMAND = re.compile(r"'(?P<command>[a-z|]+)' command")
 
 
@@ -217,7 +219,7 @@ def _told_at_the_door(error: Any, server: CacheServer) -> str:
     It does so in protected mode and beyond maxclients. redis-py writes first, and reads nothing
     any more once that has failed.
     """
-    if server.tls or not any(sign in str(error) for sign in ("reset", "Broken pipe", "closed")):
+    if server.tls or not any(sign in str(error) for sign in _CUT_OFF):
         return ""
     try:
         with socket.create_connection((server.host, server.port), _AT_THE_DOOR_S) as door:

@@ -50,7 +50,8 @@ options:
   memory_limit:
     description:
       - The memory of the machine or container of each server, as C(4gb).
-      - When left out, what the server sees. Inside of a container that is the host's memory, so give
+      - When left out, what the server sees, and its control group's limit where it runs on the
+        machine of this module. Inside of a container elsewhere it sees the host's memory, so give
         the container's limit.
     type: str
 """

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,6 +304,35 @@ def test_more_than_the_machine_has_is_refused_with_what_fits(server):
     assert refused["reason"] == "budget"
     assert "at most 1.00 GiB" in refused["msg"]
     assert config(server, {"maxmemory": "2gb"}, memory_limit="1gb", allow_unlimited=True)["changed"]
+
+
+@pytest.mark.skipif(
+    not os.access("/sys/fs/cgroup/memory", os.W_OK) and not os.access("/sys/fs/cgroup", os.W_OK),
+    reason="needs control groups that can be written",
+)
+def test_the_limit_of_a_control_group_is_the_machines_memory(server):
+    with control_group(200 << 20, server.process.pid):
+        refused = config(server, {"maxmemory": "300mb"})
+        assert refused["reason"] == "budget", refused
+        assert "its machine has 200 MiB" in refused["msg"]
+        assert config(server, {"maxmemory": "150mb"})["changed"]
+    assert config(server, {"maxmemory": "300mb"})["changed"]
+
+
+@contextmanager
+def control_group(limit_bytes: int, pid: int) -> Iterator[None]:
+    """A process in a control group of its own, v1 or v2, and back in the root at the end."""
+    v1 = Path("/sys/fs/cgroup/memory")
+    root, name = (v1, "memory.limit_in_bytes") if v1.exists() else (v1.parent, "memory.max")
+    group = root / f"cost-agent-test-{pid}"
+    group.mkdir()
+    try:
+        (group / name).write_text(str(limit_bytes))
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        (root / "cgroup.procs").write_text(str(pid))
+        group.rmdir()
 
 
 def test_room_for_a_snapshot_is_counted(tmp_path):

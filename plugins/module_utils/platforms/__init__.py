@@ -12,15 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .host.cgroup import process_memory_limits
     from .kubernetes.options import kubernetes_argument
     from .kubernetes.proxied import ServerAccess, access_through_server
 
-__all__ = ["ServerAccess", "access_through_server", "kubernetes_argument"]
+__all__ = [
+    "ServerAccess",
+    "access_through_server",
+    "kubernetes_argument",
+    "process_memory_limits",
+]
 
-_FILES = {"kubernetes_argument": "options"}
+_FILES = {"kubernetes_argument": "kubernetes.options", "process_memory_limits": "host.cgroup"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".kubernetes.{_FILES.get(name, 'proxied')}", __name__), name)
+    file = _FILES.get(name, "kubernetes.proxied")
+    return getattr(import_module(f".{file}", __name__), name)

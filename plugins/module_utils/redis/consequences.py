@@ -22,6 +22,7 @@ from .foresight import (
     newly_endangered,
     room,
 )
+from .machine_memory import machine_bytes
 from .sampling import read_keyspace, sample_keys
 from .topology import Member
 from .values import InvalidValue, OutputLimits
@@ -86,7 +87,7 @@ def _of(
     neighbours = [each for each in parts if each is not part and _same_machine(each, part)]
     others = [_footprint(each) for each in neighbours]
     own = _footprint(part)
-    machine = memory_limit or int(info.get("total_system_memory", 0)) or None
+    machine = memory_limit or machine_bytes(info, member.node.server.host)
     return Foresight(
         before,
         after,

@@ -30,6 +30,11 @@ def memory_limits(membership: Path, root: Path) -> list[int]:
     return found
 
 
+def process_memory_limits(pid: int) -> list[int]:
+    """The memory limits in bytes of a process of this machine, innermost first."""
+    return memory_limits(Path(f"/proc/{pid}/cgroup"), ROOT)
+
+
 def memory_bytes(membership: Path, root: Path, unit: str) -> int | None:
     """What the group of a unit holds, less the file cache that is given back when it is needed.
 

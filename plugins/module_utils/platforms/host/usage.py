@@ -71,7 +71,7 @@ def _limit_bytes(pid: int, memory_limit_mb: int | None) -> int | None:
     if memory_limit_mb is not None:
         return memory_limit_mb * _MIB
     total = _field_kib(Path("/proc/meminfo"), "MemTotal:")
-    limits = cgroup.memory_limits(Path(f"/proc/{pid}/cgroup"), cgroup.ROOT)
+    limits = cgroup.process_memory_limits(pid)
     if total is not None:
         limits.append(total * 1024)
     return min(limits, default=None)

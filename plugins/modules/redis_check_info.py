@@ -82,7 +82,9 @@ options:
         type: float
         default: 0.0
       latency_ms:
-        description: The p95 of the answers to C(PING); the guide's limit by default.
+        description:
+          - The p95 of the answers to C(PING), and of the time that all commands took on the server
+            since its start (Redis 7.0); the guide's limit by default.
         type: float
         default: 10.0
 """

@@ -67,7 +67,7 @@ def test_a_healthy_server_is_ok_in_every_check(any_server):
     assert outcome["state"]["verdict"] == "ok", outcome
     assert {verdict for verdict, _said in findings(outcome).values()} <= {"ok", None}
     assert not outcome["changed"]
-    assert len(outcome["tables"][0]["rows"]) == 12
+    assert len(outcome["tables"][0]["rows"]) == 13
 
 
 def test_what_it_asks_is_bounded_and_lists_no_keys(any_server):
@@ -225,6 +225,20 @@ def test_latency_is_what_a_client_sees(server):
         over.set()
         thread.join()
     assert found["latency"][0] == "warn"
+
+
+def test_the_time_on_the_server_is_measured_since_7(any_server):
+    with any_server.client() as client:
+        for _number in range(200):
+            client.get("a")
+        is_measured = int(client.info("server")["redis_version"].split(".")[0]) >= 7
+        quick = findings(look(any_server))["command time"]
+        assert quick[0] == ("ok" if is_measured else None)
+        client.config_resetstat()
+        for _number in range(10):
+            client.eval("local n = 0; while n < 4e6 do n = n + 1 end", 0)
+        slow = findings(look(any_server))["command time"]
+    assert slow[0] == ("warn" if is_measured else None), slow
 
 
 def test_memory_is_reported_for_each_node_of_a_cluster(tmp_path):

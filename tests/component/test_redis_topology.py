@@ -395,5 +395,5 @@ def test_checks_that_a_user_may_not_see_are_unknown(locked):
     )
     [node] = outcome["state"]["nodes"]
     unknown = {f["check"]: f["next_step"] for f in node["findings"] if f["verdict"] == "unknown"}
-    assert set(unknown) == {"slow log", "memory doctor", "latency doctor"}
+    assert set(unknown) == {"slow log", "command time", "memory doctor", "latency doctor"}
     assert unknown["slow log"] == "Grant it: ACL SETUSER watcher +slowlog|get"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 from ..core.readable import age_text, count_text, size_text
@@ -53,7 +54,8 @@ class Readings:
     """What was read of one server.
 
     `info` and `settings` are as the server shows them. `counted` are its counters over `window_s`
-    seconds, or since its start or last CONFIG RESETSTAT where that is None. `denied` has, by check,
+    seconds, or since its start or last CONFIG RESETSTAT where that is None. `command_times` are
+    counts of commands by the microseconds that they took at the most. `denied` has, by check,
     the command that this user may not run, in words.
     """
 
@@ -63,6 +65,7 @@ class Readings:
     window_s: float | None
     now: float
     latencies_ms: tuple[float, ...] = ()
+    command_times: tuple[tuple[int, int], ...] = ()
     slow: tuple[SlowCommand, ...] = ()
     memory_doctor: str = ""
     latency_doctor: str = ""
@@ -88,6 +91,7 @@ def check(read: Readings, limits: Thresholds) -> list[Finding]:
         ("replication", _replication),
         ("slow log", _slow_log),
         ("latency", _latency),
+        ("command time", _command_time),
         ("memory doctor", _memory_doctor),
         ("latency doctor", _latency_doctor),
     )
@@ -246,6 +250,17 @@ def _latency(read: Readings, limits: Thresholds) -> _Judged:
     p95 = percentile(read.latencies_ms, 95)
     said = f"p95 {p95:.1f} ms of {len(read.latencies_ms)} PINGs"
     return _by(p95 >= limits.latency_ms, said, "See the slow log, the network and the CPU")
+
+
+def _command_time(read: Readings, limits: Thresholds) -> _Judged:
+    total = sum(count for _us, count in read.command_times)
+    if not total:
+        return None, "not measured by this version"
+    ranked = sorted(read.command_times)
+    passed = accumulate(count for _us, count in ranked)
+    p95_us = next(us for (us, _count), so_far in zip(ranked, passed) if so_far * 100 >= total * 95)
+    said = f"p95 {p95_us / 1000:.3f} ms of {count_text(total)} commands since start or reset"
+    return _by(p95_us >= limits.latency_ms * 1000, said, "See the slow log")
 
 
 def _memory_doctor(read: Readings, limits: Thresholds) -> _Judged:

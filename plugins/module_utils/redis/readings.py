@@ -17,6 +17,7 @@ SETTINGS = ("maxclients", "save")
 _SLOW_ENTRIES = 32
 _EXTRAS: dict[str, Command] = {
     "slow log": ("SLOWLOG", "GET", _SLOW_ENTRIES),
+    "command time": ("LATENCY", "HISTOGRAM"),
     "memory doctor": ("MEMORY DOCTOR",),
     "latency doctor": ("LATENCY DOCTOR",),
 }
@@ -45,6 +46,8 @@ def _extras(node: Node, purpose: str) -> tuple[dict[str, Any], dict[str, str]]:
     found: dict[str, Any] = {}
     denied: dict[str, str] = {}
     for (name, command), answer in zip(_EXTRAS.items(), answers):
+        if isinstance(answer, Exception) and _is_too_old(answer):
+            continue
         if isinstance(answer, Exception):
             error = server_failure(purpose, node.server, answer, str(command[0]))
             denied[name] = f"{error.seen.partition(': ')[2]}; {error.next_step}"
@@ -91,11 +94,32 @@ def _readings(
         window_s=window_s,
         now=now,
         latencies_ms=latencies_ms,
+        command_times=_command_times(found.get("command time", [])),
         slow=tuple(_slow(each) for each in found.get("slow log", ())),
         memory_doctor=str(found.get("memory doctor", "")),
         latency_doctor=str(found.get("latency doctor", "")),
         denied=denied,
     )
+
+
+def _is_too_old(error: Exception) -> bool:
+    """Whether the server's version does not have the subcommand."""
+    return "unknown subcommand" in str(error).lower()
+
+
+def _command_times(answer: list[Any]) -> tuple[tuple[int, int], ...]:
+    """How many commands of all kinds took how many microseconds at the most.
+
+    LATENCY HISTOGRAM answers, by command, with counts that include those of the shorter times.
+    """
+    found: dict[int, int] = {}
+    for fields in answer[1::2]:
+        counts = dict(zip(fields[::2], fields[1::2])).get("histogram_usec", [])
+        before = 0
+        for at_most_us, count in zip(counts[::2], counts[1::2]):
+            found[int(at_most_us)] = found.get(int(at_most_us), 0) + int(count) - before
+            before = int(count)
+    return tuple(sorted(found.items()))
 
 
 def _slow(entry: list[Any]) -> SlowCommand:

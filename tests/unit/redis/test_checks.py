@@ -174,6 +174,20 @@ def test_latency_is_the_p95_against_the_guides_limit(slowest: float, verdict: st
     assert finding("latency", latencies_ms=(1.0,) * 18 + (slowest,) * 2).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("times", "verdict", "words"),
+    [
+        ((), None, "not measured"),
+        (((8, 95), (16384, 5)), "ok", "p95 0.008 ms of 100"),
+        (((8, 94), (16384, 6)), "warn", "p95 16.384 ms of 100"),
+    ],
+)
+def test_the_time_that_commands_take(times: Any, verdict: str | None, words: str) -> None:
+    found = finding("command time", command_times=times)
+    assert found.verdict == verdict
+    assert words in found.said
+
+
 MEMORY_ISSUE = (
     "Sam, I detected a few issues in this Redis instance memory implants:\n\n"
     " * Peak memory: In the past this instance used more than 150% the memory that is currently "

@@ -13,8 +13,6 @@ options:
   host:
     description:
       - Name or address of the server. When left out, V(127.0.0.1).
-      - What replicates from it belongs to it. So do all nodes of a cluster, of which any one may be
-        given.
     type: str
   port:
     description: Port of the server.
@@ -68,6 +66,14 @@ options:
       password_file:
         description: A file that holds this password alone.
         type: path
+  scope:
+    description:
+      - V(all) is the server, what replicates from it over any number of levels, and all nodes of
+        its cluster, of which any one may be given. V(server) is that server alone.
+      - The others are reached at the addresses that they announce, with the same login.
+    type: str
+    choices: [all, server]
+    default: all
   timeout_s:
     description:
       - Seconds for the whole. No request is begun after that, and one answer is waited for half of

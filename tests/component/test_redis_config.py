@@ -17,6 +17,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.known_s
     KINDS,
     POLICIES,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.redis_check_info import (
+    REDIS_CHECK_INFO,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.redis_config import (
     REDIS_CONFIG,
 )
@@ -352,6 +355,31 @@ def test_the_sample_is_bounded_and_never_lists_keys(server):
     assert 0 < asked["randomkey"] <= 100
     assert 0 < asked["memory|usage"] <= 100
     assert not {"keys", "scan"} & set(asked)
+
+
+def test_a_million_keys_cost_no_more_commands_than_ten_thousand(tmp_path):
+    """How slow the slowest of them is, `make bench-cache` prints."""
+    with redis_server(tmp_path, settings={"enable-debug-command": "local"}) as server:
+        few = commands_to_foresee_and_check(server, 10_000)
+        many = commands_to_foresee_and_check(server, 1_000_000)
+    assert many == few
+    assert sum(many.values()) < 400
+
+
+def commands_to_foresee_and_check(server: RedisServer, keys: int) -> dict[str, int]:
+    """What a plan that evicts and a check run on the server, without this function's own."""
+    with server.client(socket_timeout=60) as client:
+        client.flushall()
+        client.execute_command("DEBUG", "POPULATE", keys, "key", 10)
+        used = client.info("memory")["used_memory"]
+        client.config_resetstat()
+    smaller = {"maxmemory": used // 2, "maxmemory-policy": "allkeys-lru"}
+    plan = config(server, smaller, check=True, allow_eviction=True)
+    assert only_node(plan)["foresight"]["evicted_keys"] > 0
+    run_operation(REDIS_CHECK_INFO, **server.option)
+    ran = server.commands()
+    assert not {"keys", "scan"} & set(ran)
+    return ran
 
 
 # --- bad input ------------------------------------------------------------------------------------

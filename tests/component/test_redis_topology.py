@@ -115,9 +115,12 @@ def test_a_replica_that_cannot_be_reached_stops_it_before_anything_is_changed(tm
             with primary.client() as client:
                 eventually(lambda: client.info("replication")["connected_slaves"] == 1)
             outcome = config({"hz": 20}, **primary.option)
-        assert outcome["reason"] == "unreachable", outcome
-        assert "127.0.0.1:1:" in outcome["msg"]
-        assert primary.setting("hz") == "10"
+            assert outcome["reason"] == "unreachable", outcome
+            assert f"(127.0.0.1:{primary.port} names that address)" in outcome["msg"]
+            assert "scope: server" in outcome["msg"]
+            assert primary.setting("hz") == "10"
+            assert config({"hz": 20}, scope="server", **primary.option)["changed"]
+        assert primary.setting("hz") == "20"
 
 
 def test_only_the_primary_evicts_and_only_there_it_is_foreseen(set_of_three):
@@ -162,6 +165,12 @@ def test_eviction_is_foreseen_on_each_node_of_a_cluster(set_of_slots):
     outcome = config({"maxmemory": "2mb", "maxmemory-policy": "allkeys-lru"}, check=True,
                      allow_eviction=True, **set_of_slots[0].option)  # fmt: skip
     assert all(each["evicted_keys"] > 0 for each in nodes(outcome, "foresight")), outcome
+
+
+def test_a_node_of_a_cluster_can_be_changed_alone(set_of_slots):
+    outcome = config({"timeout": 77}, scope="server", **set_of_slots[1].option)
+    assert outcome["changed"], outcome
+    assert [server.setting("timeout") for server in set_of_slots] == ["0", "77", "0"]
 
 
 def test_a_failed_node_stops_it_before_anything_is_changed(tmp_path):

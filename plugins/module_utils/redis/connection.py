@@ -48,6 +48,7 @@ def server_arguments() -> dict[str, dict[str, Any]]:
                 "password_file": {"type": "path", "no_log": False},
             },
         },
+        "scope": {"type": "str", "choices": ["all", "server"], "default": "all"},
         "timeout_s": {"type": "float", "default": 10.0},
     }
 

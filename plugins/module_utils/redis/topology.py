@@ -40,20 +40,47 @@ class ClusterNode:
 
 
 class Servers:
-    """Opens connections and closes them all at its end."""
+    """Opens connections, closes them all at its end, and looks at servers for one purpose."""
 
-    def __init__(self, login: CacheServer, deadline: Deadline, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        login: CacheServer,
+        deadline: Deadline,
+        stack: ExitStack,
+        purpose: str,
+        names: list[str],
+    ) -> None:
+        self.purpose = purpose
         self._login = login
         self._deadline = deadline
         self._stack = stack
+        self._names = names
 
     def open(self, server: CacheServer) -> Node:
         node = Node(server, self._deadline)
         self._stack.callback(node.close)
         return node
 
-    def open_at(self, host: str, port: int) -> Node:
-        return self.open(self._login.at(host, port))
+    def enter(self, place: tuple[str, int] | None) -> Member:
+        """The server to begin with: at this place, or else where the options say."""
+        node = self.open(self._login.at(*place) if place else self._login)
+        return Member(node, node.look(self.purpose, self._names))
+
+    def meet(self, host: str, port: int, named_by: Member) -> Member:
+        """A server whose place another one tells, which may be a place that only it can reach."""
+        node = self.open(self._login.at(host, port))
+        try:
+            return Member(node, node.look(self.purpose, self._names))
+        except OperationError as error:
+            if error.reason not in (Reason.UNREACHABLE, Reason.TIMEOUT):
+                raise
+            raise OperationError(
+                error.reason,
+                self.purpose,
+                f"{error.seen} ({named_by.node.address} names that address)",
+                "Have it announce an address that is reached from here, or give scope: server to "
+                "leave it out",
+            ) from error
 
 
 @contextmanager
@@ -63,32 +90,28 @@ def members(
     """The servers behind the options, replicas first and primaries last, each looked at once.
 
     That is the server with all that replicate from it, the primary that sentinels name with its
-    replicas, or every node of a cluster. Raises where one of them cannot be looked at.
+    replicas, or every node of a cluster; with scope `server`, one of them alone. Raises where one
+    of them cannot be looked at.
     """
     login, sentinels = read_server(params), read_sentinels(params)
     with ExitStack() as stack:
-        servers = Servers(login, deadline, stack)
-        if sentinels:
-            host, port = _primary_by(sentinels, servers, purpose)
-            entry = servers.open_at(host, port)
+        servers = Servers(login, deadline, stack, purpose, names)
+        first = servers.enter(_primary_by(sentinels, servers) if sentinels else None)
+        if params["scope"] == "server":
+            found = [first]
+        elif first.look.info.get("cluster_enabled"):
+            found = _cluster(first, servers)
         else:
-            entry = servers.open(login)
-        first = Member(entry, entry.look(purpose, names))
-        if first.look.info.get("cluster_enabled"):
-            found = _cluster(first, servers, purpose, names)
-        else:
-            found = _with_replicas(first, servers, purpose, names)
+            found = _with_replicas(first, servers)
         yield sorted(found, key=lambda member: member.is_primary)
 
 
-def _primary_by(sentinels: Sentinels, servers: Servers, purpose: str) -> tuple[str, int]:
+def _primary_by(sentinels: Sentinels, servers: Servers) -> tuple[str, int]:
     """Where the first sentinel that answers says that the primary is."""
+    question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.service)
     for number, server in enumerate(sentinels.servers, 1):
-        sentinel = servers.open(server)
         try:
-            [answer] = sentinel.ask(
-                purpose, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.service)
-            )
+            [answer] = servers.open(server).ask(servers.purpose, question)
         except OperationError:
             if number == len(sentinels.servers):
                 raise
@@ -96,7 +119,7 @@ def _primary_by(sentinels: Sentinels, servers: Servers, purpose: str) -> tuple[s
         if not answer:
             raise OperationError(
                 Reason.INVALID_INPUT,
-                purpose,
+                servers.purpose,
                 f"sentinel {server.address} knows no service {sentinels.service!r}",
                 "Give in sentinel.service the name that SENTINEL MASTERS shows",
             )
@@ -104,15 +127,13 @@ def _primary_by(sentinels: Sentinels, servers: Servers, purpose: str) -> tuple[s
     raise AssertionError("read_sentinels has refused an empty list")
 
 
-def _with_replicas(
-    first: Member, servers: Servers, purpose: str, names: list[str]
-) -> list[Member]:  # fmt: skip
+def _with_replicas(first: Member, servers: Servers) -> list[Member]:
     """A server and, level by level, what replicates from it."""
     found, seen, queue = [first], {first.look.run_id}, [first]
     while queue:
-        for host, port in replicas_of(queue.pop().look):
-            node = servers.open_at(host, port)
-            member = Member(node, node.look(purpose, names))
+        above = queue.pop()
+        for place in replicas_of(above.look):
+            member = servers.meet(*place, named_by=above)
             if member.look.run_id not in seen:
                 seen.add(member.look.run_id)
                 found.append(member)
@@ -130,21 +151,19 @@ def replicas_of(look: Look) -> list[tuple[str, int]]:
     return found
 
 
-def _cluster(first: Member, servers: Servers, purpose: str, names: list[str]) -> list[Member]:
-    [text] = first.node.ask(purpose, ("CLUSTER NODES",))
+def _cluster(first: Member, servers: Servers) -> list[Member]:
+    [nodes] = first.node.ask(servers.purpose, ("CLUSTER NODES",))
     found = [first]
-    for each in read_cluster_nodes(text):
-        if each.is_myself:
-            continue
+    for each in read_cluster_nodes(nodes):
         if each.failure:
             raise OperationError(
                 Reason.PRECONDITION,
-                purpose,
+                servers.purpose,
                 f"node {each.host}:{each.port} of the cluster is {each.failure}",
                 "Repair it, or have the others forget it by CLUSTER FORGET",
             )
-        node = servers.open_at(each.host, each.port)
-        found.append(Member(node, node.look(purpose, names)))
+        if not each.is_myself:
+            found.append(servers.meet(each.host, each.port, named_by=first))
     return found
 
 

@@ -190,6 +190,26 @@ def test_what_is_no_redis_server(demo_stack):
     assert "defect" not in outcome["msg"]
 
 
+@pytest.fixture
+def loading(tmp_path) -> Iterator[RedisServer]:
+    """A server that takes 10 ms for each of its 2000 keys, and answers meanwhile."""
+    slowly = {"key-load-delay": 10_000, "loading-process-events-interval-bytes": 1024}
+    with redis_server(tmp_path, settings=slowly) as server:
+        with server.client() as client:
+            client.mset({f"key{number}": "x" * 100 for number in range(2000)})
+            client.save()
+        server.restart()
+        yield server
+
+
+def test_nothing_is_foreseen_of_a_server_that_is_still_loading(loading):
+    limit = {"maxmemory": "1gb"}
+    refused = run_operation(REDIS_CONFIG, settings=limit, **loading.option)
+    assert refused["reason"] == "failed_state", refused
+    assert "still loading" in refused["msg"]
+    assert config(loading)["changed"], "what is no limit can be set"
+
+
 # --- during the change ----------------------------------------------------------------------------
 
 

@@ -64,7 +64,8 @@ def foresee(
 ) -> dict[str, Foresight]:
     """What each server's change of maxmemory or policy would do, by address; keys are sampled.
 
-    `memory_limit` is the bytes that a machine has, None to take what the server sees.
+    `memory_limit` is the bytes that a machine has, None to take what the server sees. Raises
+    `failed_state` for a server that is still loading: what it will hold is not known.
     """
     changing = [part for part in parts if _changes_limits(part)]
     return {part.member.node.address: _of(part, parts, memory_limit, purpose) for part in changing}
@@ -79,6 +80,13 @@ def _of(
 ) -> Foresight:  # fmt: skip
     member = part.member
     info = member.look.info
+    if info.get("loading"):
+        raise OperationError(
+            Reason.FAILED_STATE,
+            f"foresee what a limit does to {member.node.address}",
+            "it is still loading its data",
+            "Wait until it has, then run this again",
+        )
     before, after = limits(part)
     keyspace = read_keyspace(info)
     at_once = Eviction()

@@ -174,6 +174,9 @@ def test_what_only_the_server_knows_to_be_immutable_is_set_aside(any_server, mon
     assert (any_server.setting("hz"), any_server.setting("timeout")) == ("20", "60")
     assert outcome["diff"]["after"][f"127.0.0.1:{any_server.port}"] == {"hz": "20", "timeout": "60"}
 
+    nothing_else = config(any_server, {"databases": 32})
+    assert (nothing_else["changed"], only_node(nothing_else)["persisted"]) == (False, None)
+
 
 def test_persistence_can_be_left_alone(server):
     outcome = config(server, {"hz": 20}, persist=False)

@@ -337,3 +337,27 @@ def test_a_later_server_that_restarts_undoes_the_file_of_an_earlier_one(tmp_path
 def kill_connections(server: RedisServer) -> None:
     with server.client() as client:
         client.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def test_what_cannot_be_set_back_is_told(tmp_path, monkeypatch):
+    """The primary refuses; by then the replica that was changed takes no settings either."""
+    with replicated(tmp_path, replicas=1) as [primary, replica]:
+        answers = Node.answers
+
+        def watched(node: Node, purpose: str, commands: Any) -> Any:
+            if node.server.port == primary.port and commands[0][0] == "CONFIG SET":
+                for server in (primary, replica):
+                    with server.client() as client:
+                        client.execute_command("ACL SETUSER default -config|set")
+            return answers(node, purpose, commands)
+
+        monkeypatch.setattr(Node, "answers", watched)
+        outcome = config(primary)
+        assert (outcome["changed"], outcome["reason"]) == (True, "auth"), outcome
+        assert f"127.0.0.1:{replica.port} could not be set back" in outcome["msg"]
+        told = {node["address"]: node["settings"] for node in outcome["state"]["nodes"]}
+        assert told == {
+            f"127.0.0.1:{replica.port}": held(replica),
+            f"127.0.0.1:{primary.port}": held(primary),
+        }
+        assert held(replica) == {"hz": "20", "timeout": "60"}

@@ -94,7 +94,7 @@ def _apply(parts: list[NodeChange], persist: bool, deadline: Deadline, context: 
             if left:
                 raise OperationError(
                     error.reason, error.wanted, f"{error.seen}; {left}", error.next_step,
-                    **error.details,
+                    **{**error.details, "changed": True},
                 ) from error  # fmt: skip
         raise
 

@@ -190,24 +190,39 @@ def _in_step(client: Any, replicas: int) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path, primaries: int = 3) -> Iterator[list[RedisServer]]:
-    """A cluster of primaries that serves all slots."""
-    settings = {"cluster-enabled": "yes", "cluster-node-timeout": 2000}
+def cluster(
+    folder: Path, primaries: int = 3, replicas: int = 0
+) -> Iterator[list[RedisServer]]:  # fmt: skip
+    """A cluster that serves all slots: its primaries, then replicas of the first of them."""
+    settings = {
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": 2000,
+        "repl-diskless-sync-delay": 0,
+    }
+    nodes = primaries + replicas
     with ExitStack() as stack:
         servers = [
             stack.enter_context(redis_server(folder / str(number), settings=settings))
-            for number in range(primaries)
+            for number in range(nodes)
         ]
         for number, server in enumerate(servers):
-            first, last = (16384 * n // primaries for n in (number, number + 1))
             with server.client() as client:
-                client.execute_command("CLUSTER ADDSLOTSRANGE", first, last - 1)
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
                 if server is not servers[0]:
                     client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
+        for number, server in enumerate(servers[:primaries]):
+            first, last = (16384 * n // primaries for n in (number, number + 1))
+            with server.client() as client:
+                client.execute_command("CLUSTER ADDSLOTSRANGE", first, last - 1)
         for server in servers:
             with server.client() as client:
-                eventually(lambda c=client: _is_whole(c, primaries))
+                eventually(lambda c=client: _is_whole(c, nodes))
+        with servers[0].client() as client:
+            primary_id = client.execute_command("CLUSTER MYID")
+            for server in servers[primaries:]:
+                with server.client() as replica:
+                    replica.execute_command("CLUSTER REPLICATE", primary_id)
+            eventually(lambda: _in_step(client, replicas))
         yield servers
 
 

@@ -154,6 +154,15 @@ def test_every_node_of_a_cluster_is_changed(set_of_slots):
     assert not config({"hz": 20, **GUIDE}, **set_of_slots[2].option)["changed"]
 
 
+def test_a_replica_in_a_cluster_is_changed_before_the_primaries(tmp_path):
+    with cluster(tmp_path, replicas=1) as servers:
+        outcome = config({"hz": 20}, **servers[1].option)
+        assert outcome["changed"], outcome
+        assert nodes(outcome, "role") == ["replica", "primary", "primary", "primary"]
+        assert nodes(outcome, "address")[0] == f"127.0.0.1:{servers[3].port}"
+        assert {server.setting("hz") for server in servers} == {"20"}
+
+
 def test_eviction_is_foreseen_on_each_node_of_a_cluster(set_of_slots):
     for server in set_of_slots:
         with server.client() as client:

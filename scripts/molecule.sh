@@ -9,7 +9,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 # Molecule brings an ansible.cfg of its own.
 export ANSIBLE_COLLECTIONS_PATH="$PWD/.venv/collections"
 
-run() {
+start() {
     case " $* " in
     # Where pods and Services are reachable: in a cluster, which is stopped again unless it was up.
     *' kubernetes '*) python -m tests.cluster.home run molecule "$@" ;;
@@ -18,7 +18,7 @@ run() {
 }
 
 if [ $# -gt 0 ] && [ ! -d "molecule/$1" ]; then
-    run "$@"
+    start "$@"
     exit
 fi
 if [ $# -eq 0 ]; then
@@ -26,6 +26,25 @@ if [ $# -eq 0 ]; then
         set -- "$@" "$(basename "$scenario")"
     done
 fi
+# The cluster is a home of its own, so its scenario runs beside the others, and is told at the end.
+others=()
+cluster=
 for scenario in "$@"; do
-    run test -s "$scenario"
+    if [ "$scenario" = kubernetes ]; then
+        log=$(mktemp)
+        start test -s kubernetes </dev/null >"$log" 2>&1 &
+        cluster=$!
+    else
+        others+=("$scenario")
+    fi
 done
+failed=0
+for scenario in "${others[@]}"; do
+    start test -s "$scenario" || failed=1
+done
+if [ -n "$cluster" ]; then
+    wait "$cluster" || failed=1
+    cat "$log"
+    rm -f "$log"
+fi
+exit "$failed"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache/molecule/cost-agent"
+HOME = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache/molecule/default/cost-agent"
 PORTS = (18001, 18002)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache/molecule-docker"
+HOME = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache/molecule/docker"
 REPLICAS = {"cost-agent-1": 18011, "cost-agent-2": 18012}
 
 

@@ -10,6 +10,7 @@ import psycopg2
 from sqlalchemy import Engine, QueuePool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from src.measured_pool import MeasuredPool
 from src.settings import Settings
 
 log = logging.getLogger("cost_agent.database")
@@ -19,6 +20,8 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 _SCHEMA_LOCK = 8001_2025
 _RETRY_S = 0.5
 _STATEMENT_TIMEOUT_MS = 10_000
+# The database check's own (checks.py).
+_OUTSIDE_POOL = 1
 
 
 def make_engine(settings: Settings) -> Engine:
@@ -29,7 +32,7 @@ def make_engine(settings: Settings) -> Engine:
             **settings.database_connection(),
             options=f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
         ),
-        poolclass=QueuePool,
+        poolclass=MeasuredPool,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_max_overflow,
         pool_timeout=settings.pool_timeout_s,
@@ -38,7 +41,10 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def pool_numbers(engine: Engine, settings: Settings) -> dict[str, float]:
-    """Configured size and present use of the pool, in connections; timeout_s in seconds."""
+    """Configured size and present use of the pool, in connections; timeout_s in seconds.
+
+    `outside` is what this process keeps beside it.
+    """
     pool = engine.pool
     assert isinstance(pool, QueuePool)
     in_use = pool.checkedout()
@@ -49,6 +55,7 @@ def pool_numbers(engine: Engine, settings: Settings) -> dict[str, float]:
         "in_use": in_use,
         "idle": pool.checkedin(),
         "overflow": max(0, in_use + pool.checkedin() - settings.pool_size),
+        "outside": _OUTSIDE_POOL,
     }
 
 

@@ -113,7 +113,7 @@ def read_settings() -> Settings:
         redis_url=_redis_url(environment),
         redis_password_file=_password_file(environment, "REDIS_PASSWORD_FILE"),
         pool_size=int(_number(environment, "DB_POOL_SIZE", 20, minimum=1)),
-        pool_max_overflow=int(_number(environment, "DB_MAX_OVERFLOW", 10)),
+        pool_max_overflow=int(_number(environment, "DB_MAX_OVERFLOW", 10, minimum=-1)),
         pool_timeout_s=_number(environment, "DB_POOL_TIMEOUT", 30),
         cache_ttl_s=int(_number(environment, "CACHE_TTL", 60)),
         drain_s=_number(environment, "DRAIN_SECONDS", 0.5),

@@ -82,9 +82,12 @@ class Server:
         return {**os.environ, **{k: v for k, v in given.items() if v is not None}, **fixed}
 
 
-def connect(server: Server, database: str, purpose: str) -> psycopg2.extensions.connection:
+def connect(
+    server: Server, database: str, purpose: str, settings: str | None = _NO_LIMITS
+) -> psycopg2.extensions.connection:
     """An autocommit connection without statement_timeout; `purpose` continues "Failed to ...".
 
+    `settings` are libpq's `options`; None for a server that takes none, such as PgBouncer.
     Raises `unreachable`, `auth`, `precondition` (no such database), `missing_library`.
     """
     try:
@@ -111,7 +114,7 @@ def connect(server: Server, database: str, purpose: str) -> psycopg2.extensions.
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=6,
-            options=_NO_LIMITS,
+            options=settings,
             client_encoding="UTF8",
         )
     except psycopg2.Error as error:

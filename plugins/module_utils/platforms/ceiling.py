@@ -1,0 +1,53 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many replicas there may be: what an autoscaler or the operator allows, not what runs now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.clock import Clock
+from .agent_options import Agent
+from .autoscaling.records import read_policy_record
+from .intent import DEFAULT_REPLICAS, read_intent
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The most replicas, and in words who says so."""
+
+    replicas: int
+    source: str
+
+
+def replica_ceiling(agent: Agent, clock: Clock, asked: int | None = None) -> Ceiling:
+    """The ceiling; `asked` is a count that is about to be asked for.
+
+    An autoscaler's maximum, be it a HorizontalPodAutoscaler's or a stored policy's; without one the
+    count itself, else the one asked for last, else the guide's.
+    """
+    if agent.platform == "kubernetes":
+        most = _most_of_cluster(agent, clock)
+        source = "its HorizontalPodAutoscaler's maximum"
+    else:
+        policy = read_policy_record(agent.store, agent.name)
+        most = policy.max if policy else None
+        source = "its autoscaler's max"
+    if most is not None and most >= (asked or 0):
+        return Ceiling(most, source)
+    if asked is not None:
+        return Ceiling(asked, "the count asked for")
+    intent = read_intent(agent.store, agent.name)
+    if intent is not None:
+        return Ceiling(intent.replicas, "the count asked for last")
+    return Ceiling(DEFAULT_REPLICAS, "the guide's count")
+
+
+def _most_of_cluster(agent: Agent, clock: Clock) -> int | None:
+    from .kubernetes.bounds import find_autoscaler
+    from .kubernetes.driver import cluster_of
+
+    cluster = cluster_of(agent, clock)
+    workload = cluster.workloads.find()
+    found = find_autoscaler(cluster.client, workload) if workload else None
+    return found.max_replicas if found else None

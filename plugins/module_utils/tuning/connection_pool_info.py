@@ -1,0 +1,133 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `connection_pool_info` module: pools as they are, the budget, and what they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.context import Context
+from ..core.errors import invalid_option
+from ..core.operation import Operation, Params
+from ..core.result import Result
+from ..platforms import (
+    Agent,
+    Driver,
+    Environment,
+    access_through_server,
+    at_least,
+    open_driver,
+    platform_arguments,
+    read_agent,
+)
+from .advice import HEAD_ROOM_PERCENT, Machine, advise
+from .budget_report import budget_line, over_budget
+from .observation import (
+    AgentSeen,
+    budget_of,
+    check_options,
+    look_at_agent,
+    look_at_server,
+    observation_arguments,
+    paths_in,
+)
+from .overdraft import record_overdraft
+from .pool_report import PoolsSeen, state, summary, tables
+from .pool_settings import settings_in
+from .replica_endpoints import Endpoints
+from .replica_pools import measure_pools
+from .samples import Workload
+
+_LONGEST_WINDOW_S = 3600
+
+
+def run(params: Params, context: Context) -> Result:
+    """Look; fails for what it finds only where `require_within_budget` asks for that."""
+    _check(params)
+    agent = read_agent(params)
+    driver = open_driver(agent, None, context.clock)
+    seen = _look(agent, driver, params, context)
+    actions = []
+    if params["require_within_budget"] and not seen.budget.within:
+        purpose = params["purpose"] or f"run {agent.name} within its connection budget"
+        if not params["allow_over_budget"]:
+            raise over_budget(seen.budget, purpose, state=state(seen))
+        if context.check_mode:
+            actions = ["Would record that it goes over the budget"]
+        else:
+            actions = [
+                record_overdraft(agent, seen.budget, purpose, params["requested_by"], context)
+            ]
+    return Result(
+        actions=actions,
+        state=state(seen),
+        summary=summary(seen),
+        tables=tables(seen),
+        stats={"cost_agent_connection_budget": {agent.name: budget_line(seen.budget)}},
+    )
+
+
+def _check(params: Params) -> None:
+    check_options(params)
+    if not 0 <= params["window_s"] <= _LONGEST_WINDOW_S:
+        raise invalid_option(
+            "window_s", f"{params['window_s']:g} is out of range", f"Give 0 to {_LONGEST_WINDOW_S}"
+        )
+    if not 0 <= params["head_room_percent"] <= 1000:
+        raise invalid_option(
+            "head_room_percent",
+            f"{params['head_room_percent']:g} is out of range",
+            "Give 0 to 1000",
+        )
+    if params["cores"] is not None:
+        at_least("cores", params["cores"], 1)
+    at_least("spindles", params["spindles"], 0)
+    Environment().updated(params["environment"], None)
+
+
+def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> PoolsSeen:
+    variables = driver.environment().updated(params["environment"], None).variables()
+    deployed = settings_in(variables)
+    agent_seen = look_at_agent(agent, driver, params, context)
+    server = look_at_server(agent, variables, params, context)
+    budget = budget_of(agent_seen, server, deployed, params)
+    workloads, missing = _measured(agent_seen, params, context)
+    machine = Machine(params["cores"], params["spindles"])
+    advice = advise(workloads, deployed, budget, machine, params["head_room_percent"], missing)
+    return PoolsSeen(agent_seen, server, deployed, budget, tuple(workloads), advice)
+
+
+def _measured(
+    seen: AgentSeen, params: Params, context: Context
+) -> tuple[list[Workload], list[str]]:
+    replicas = seen.state.replicas
+    urls = [replica.url for replica in replicas if replica.is_alive]
+    with access_through_server(params["kubernetes"], urls) as access:
+        endpoints = Endpoints(access, params["probe_timeout_s"], context.clock)
+        return measure_pools(
+            replicas, endpoints, paths_in(params), params["window_s"], context.clock
+        )
+
+
+def connection_pool_info_arguments() -> dict[str, dict[str, Any]]:
+    """The module's options."""
+    return {
+        **platform_arguments(),
+        **observation_arguments(),
+        "replicas": {"type": "int"},
+        "max_replicas": {"type": "int"},
+        "environment": {"type": "dict"},
+        "window_s": {"type": "float", "default": 0},
+        "cores": {"type": "int"},
+        "spindles": {"type": "int", "default": 1},
+        "head_room_percent": {"type": "float", "default": HEAD_ROOM_PERCENT},
+        "require_within_budget": {"type": "bool", "default": False},
+        "allow_over_budget": {"type": "bool", "default": False},
+        "purpose": {"type": "str"},
+        "requested_by": {"type": "str"},
+    }
+
+
+CONNECTION_POOL_INFO = Operation(
+    name="connection_pool_info", argument_spec=connection_pool_info_arguments(), run=run
+)

@@ -1,0 +1,130 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pools, budget and advice as results show them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..core.result import Table
+from .advice import Advice
+from .budget import Budget
+from .budget_report import budget_line, budget_state, budget_table
+from .observation import AgentSeen, ServerSeen
+from .pool_settings import PoolSettings
+from .samples import Workload
+from .sessions import as_state, session_table, total
+
+
+@dataclass(frozen=True)
+class PoolsSeen:
+    """Everything that one run found out."""
+
+    agent: AgentSeen
+    server: ServerSeen
+    deployed: PoolSettings
+    budget: Budget
+    workloads: tuple[Workload, ...]
+    advice: Advice
+
+    def notes(self) -> list[str]:
+        return [*self.server.notes, *self.budget.warnings, *differences(self)]
+
+
+def differences(seen: PoolsSeen) -> list[str]:
+    """Replicas that run other pools than each other, or than they were deployed with."""
+    running = seen.agent.running()
+    if len(running) > 1:
+        told = ", ".join(f"{p.name} {p.running.text}" for p in seen.agent.pools if p.running)
+        return [f"Replicas run with unequal pools: {told}"]
+    if running and running[0] != seen.deployed:
+        return [
+            f"Replicas run with a pool of {running[0].text}, and the environment says "
+            f"{seen.deployed.text}: restart them with restart.yml"
+        ]
+    return []
+
+
+def state(seen: PoolsSeen) -> dict[str, Any]:
+    """Plain values; documented in module connection_pool_info."""
+    server = seen.server
+    bouncer: Mapping[str, Any] | None = asdict(server.bouncer) if server.bouncer else None
+    agents = [group for group in server.groups if server.identity.is_agent(group)]
+    return {
+        "ceiling": asdict(seen.agent.ceiling),
+        "deployed": seen.deployed.as_dict(),
+        "replicas": [pool.as_dict() for pool in seen.agent.pools],
+        "server": {
+            "address": server.address,
+            "version": server.version,
+            **asdict(server.limits),
+            "available": server.limits.available,
+        },
+        "pgbouncer": bouncer,
+        "others": asdict(server.others),
+        "agent_sessions": total(agents),
+        "sessions": as_state(server.groups, server.identity),
+        "budget": budget_state(seen.budget),
+        "workloads": [workload.as_dict() for workload in seen.workloads],
+        "advice": seen.advice.as_dict(),
+        "notes": seen.notes(),
+    }
+
+
+def summary(seen: PoolsSeen) -> str:
+    """`pool 20 + 10; 300 + 14 others of 97 available: over by 217`, and what would do."""
+    text = f"pool {seen.deployed.text}; {budget_line(seen.budget)}"
+    advice = seen.advice
+    if advice.pool is not None:
+        return f"{text}; {advice.pool.text} would do for the load"
+    return text
+
+
+def tables(seen: PoolsSeen) -> list[Table]:
+    """Budget, sessions, pools and advice, each 76 columns wide at the most."""
+    tables = [budget_table(seen.budget)]
+    if seen.server.groups:
+        tables.append(session_table(seen.server.groups))
+    if seen.agent.pools:
+        tables.append(_pool_table(seen))
+    lines = [*seen.advice.steps, *(f"! {each}" for each in seen.advice.warnings)]
+    lines += [f"Missing: {each}" for each in seen.advice.missing]
+    lines += [f"Note: {each}" for each in seen.notes()]
+    if lines:
+        tables.append(Table(["advice"], _wrapped(lines)))
+    return tables
+
+
+def _pool_table(seen: PoolsSeen) -> Table:
+    measured = {each.replica: each for each in seen.workloads}
+    rows = []
+    for pool in seen.agent.pools:
+        workload = measured.get(pool.name)
+        rows.append(
+            [
+                pool.name,
+                pool.running.text if pool.running else "-",
+                "-" if pool.in_use is None else str(pool.in_use),
+                f"{workload.arrivals_per_s:.3g}" if workload else "-",
+                _ms(workload.held.mean_s) if workload else "-",
+                _ms(workload.wait.quantile(0.99)) if workload and workload.wait else "-",
+                f"{workload.timeouts:.0f}" if workload and workload.timeouts is not None else "-",
+            ]
+        )
+    return Table(["replica", "pool", "in use", "a second", "held", "wait p99", "in vain"], rows)
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.3g} ms"
+
+
+def _wrapped(lines: Sequence[str], width: int = 76) -> list[list[str]]:
+    """Sentences as rows of a table: broken where a terminal would, later lines indented."""
+    return [
+        [row]
+        for line in lines
+        for row in textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
+    ]

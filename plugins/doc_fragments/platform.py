@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Which agent, on which platform; C(SERVING) adds how many replicas listen where."""
+    """Which agent, on which platform; C(LISTENING) adds where replicas listen, C(SERVING) also how many."""
 
     DOCUMENTATION = r"""
 options:
@@ -46,14 +46,8 @@ options:
     type: str
 """
 
-    SERVING = r"""
+    LISTENING = r"""
 options:
-  replicas:
-    description:
-      - How many replicas run, on consecutive ports from O(port).
-      - Without it, the count that was asked for last, and 3 where there was none.
-      - V(0) is refused, since that would be a stop.
-    type: int
   host:
     description: Address that the replicas listen on.
     type: str
@@ -67,3 +61,15 @@ options:
     type: str
     default: src.main:app
 """
+
+    SERVING = (
+        LISTENING
+        + r"""
+  replicas:
+    description:
+      - How many replicas run, on consecutive ports from O(port).
+      - Without it, the count that was asked for last, and 3 where there was none.
+      - V(0) is refused, since that would be a stop.
+    type: int
+"""
+    )

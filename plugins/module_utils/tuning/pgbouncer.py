@@ -96,7 +96,10 @@ def _bouncer(
         max_client_conn=_number(config["max_client_conn"]),
         max_db_connections=most,
         max_user_connections=_number(config.get("max_user_connections", 0)),
-        other_clients=sum(not _is_agents_client(c, name, user, agent) for c in clients),
+        other_clients=sum(
+            client["database"] != _CONSOLE and not _is_agents_client(client, name, user, agent)
+            for client in clients
+        ),
         other_servers=beside,
         prepares=_number(config.get("max_prepared_statements", 0)) > 0,
     )

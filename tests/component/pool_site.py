@@ -39,7 +39,8 @@ class PoolSite(ProcessPlatform):
     def __init__(self, folder: Path, stack: Addresses) -> None:
         super().__init__(folder)
         self.stack = stack
-        self.variables = environment(stack)
+        given = environment(stack)
+        self.variables = {k: v for k, v in given.items() if not k.startswith("DB_")}  # the guide's
 
     def deploy(self, release: str = "1.4.1", source: str = "", **behaviour: Any) -> None:
         """Make the demo agent current as that release; `source` is added to its main.py."""

@@ -61,7 +61,9 @@ def test_release_and_environment_stay_as_they_are(deployed):
 )
 def test_a_count_that_is_none_is_refused(deployed, count, words):
     before = deployed.pid(0)
-    run = deployed.play("scale", "-e", json.dumps({"cost_agent_replicas": count}))
+    # A count beyond all ports is beyond the budget first; this test is about what comes after.
+    given = {"cost_agent_replicas": count, "cost_agent_allow_over_budget": True}
+    run = deployed.play("scale", "-e", json.dumps(given))
     assert (run.code, run.changed) == (2, [])
     assert run.result_of("agent")["reason"] == "invalid_input"
     assert words in run.result_of("agent")["msg"]

@@ -26,6 +26,9 @@ def agent_environment(stack: Addresses) -> dict[str, str]:
         "PGPORT": str(database["port"]),
         "PGUSER": str(database["user"]),
         "PGDATABASE": str(database["database"]),
+        # Ten replicas with the guide's 20 + 10 are more than the stack's server has.
+        "DB_POOL_SIZE": "4",
+        "DB_MAX_OVERFLOW": "2",
         "REDIS_URL": f"redis://{cache['host']}:{cache['port']}/0",
     }
 

@@ -18,6 +18,6 @@ def require_ours(agent: Agent, names: Collection[str], clock: Clock) -> None:
     """
     if agent.platform == "kubernetes":
         from .kubernetes.driver import cluster_of
-        from .kubernetes.variable_source import require_no_other_source
+        from .kubernetes.env_source import require_no_other_source
 
         require_no_other_source(cluster_of(agent, clock), agent.name, names)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..core.context import Context
@@ -19,6 +20,7 @@ from ..platforms import (
     open_driver,
     platform_arguments,
     read_agent,
+    replica_ceiling,
 )
 from .advice import HEAD_ROOM_PERCENT, Machine, advise
 from .budget_report import budget_line, over_budget
@@ -47,17 +49,7 @@ def run(params: Params, context: Context) -> Result:
     agent = read_agent(params)
     driver = open_driver(agent, None, context.clock)
     seen = _look(agent, driver, params, context)
-    actions = []
-    if params["require_within_budget"] and not seen.budget.within:
-        purpose = params["purpose"] or f"run {agent.name} within its connection budget"
-        if not params["allow_over_budget"]:
-            raise over_budget(seen.budget, purpose, state=state(seen))
-        if context.check_mode:
-            actions = ["Would record that it goes over the budget"]
-        else:
-            actions = [
-                record_overdraft(agent, seen.budget, purpose, params["requested_by"], context)
-            ]
+    actions = _required(agent, seen, params, context)
     return Result(
         actions=actions,
         state=state(seen),
@@ -65,6 +57,21 @@ def run(params: Params, context: Context) -> Result:
         tables=tables(seen),
         stats={"cost_agent_connection_budget": {agent.name: budget_line(seen.budget)}},
     )
+
+
+def _required(agent: Agent, seen: PoolsSeen, params: Params, context: Context) -> list[str]:
+    """What is done about a budget that is overdrawn; raises `budget` where that is not allowed.
+
+    What asks for less than the agent may already have makes it no worse, and goes through.
+    """
+    if not params["require_within_budget"] or seen.budget.within or seen.lessens:
+        return []
+    purpose = params["purpose"] or f"run {agent.name} within its connection budget"
+    if not params["allow_over_budget"]:
+        raise over_budget(seen.budget, purpose, state=state(seen))
+    if context.check_mode:
+        return ["Would record that it goes over the budget"]
+    return [record_overdraft(agent, seen.budget, purpose, params["requested_by"], context)]
 
 
 def _check(params: Params) -> None:
@@ -82,19 +89,26 @@ def _check(params: Params) -> None:
     if params["cores"] is not None:
         at_least("cores", params["cores"], 1)
     at_least("spindles", params["spindles"], 0)
-    Environment().updated(params["environment"], None)
+    Environment().updated(params["environment"], params["environment_secrets"])
 
 
 def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> PoolsSeen:
-    variables = driver.environment().updated(params["environment"], None).variables()
-    deployed = settings_in(variables)
+    present = driver.environment()
+    variables = present.updated(params["environment"], params["environment_secrets"]).variables()
+    deployed, weighed = settings_in(present.variables()), settings_in(variables)
     agent_seen = look_at_agent(agent, driver, params, context)
     server = look_at_server(agent, variables, params, context)
-    budget = budget_of(agent_seen, server, deployed, params)
+    budget = budget_of(agent_seen, server, weighed, params)
     workloads, missing = _measured(agent_seen, params, context)
     machine = Machine(params["cores"], params["spindles"])
-    advice = advise(workloads, deployed, budget, machine, params["head_room_percent"], missing)
-    return PoolsSeen(agent_seen, server, deployed, budget, tuple(workloads), advice)
+    advice = advise(workloads, weighed, budget, machine, params["head_room_percent"], missing)
+    before = None
+    if agent_seen.state.intent is not None:
+        ceiling = replica_ceiling(agent, context.clock)
+        before = replace(budget.demand, replicas=ceiling.replicas, pool=deployed)
+    return PoolsSeen(
+        agent_seen, server, deployed, weighed, before, budget, tuple(workloads), advice
+    )
 
 
 def _measured(
@@ -117,6 +131,7 @@ def connection_pool_info_arguments() -> dict[str, dict[str, Any]]:
         "replicas": {"type": "int"},
         "max_replicas": {"type": "int"},
         "environment": {"type": "dict"},
+        "environment_secrets": {"type": "dict", "no_log": True},
         "window_s": {"type": "float", "default": 0},
         "cores": {"type": "int"},
         "spindles": {"type": "int", "default": 1},

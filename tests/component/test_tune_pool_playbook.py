@@ -1,0 +1,108 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""tune_pool.yml with the guide's values: refused by a default server, applied by a larger one."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from demo.stack.stack import Stack
+from tests.component.agent_site import Site
+
+GUIDE = {"cost_agent_pool_size": 20, "cost_agent_pool_max_overflow": 10}
+POLICY = {"cost_agent_autoscaler_min": 1, "cost_agent_autoscaler_cpu_window_s": 0}
+
+
+class TunedSite(Site):
+    """A site on a stack of its own, whose server a test may set up anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stack = Stack(folder / "stack")
+        self.addresses = self.stack.up(only=["postgres", "redis"])
+        super().__init__(folder, self.addresses)
+
+    def close(self) -> None:
+        super().close()
+        self.stack.down(purge=True)
+
+    def run(self, playbook: str, *options: str, **variables: Any) -> Any:
+        return self.play(playbook, "-e", json.dumps(variables), *options)
+
+    def allow_connections(self, count: int) -> None:
+        """Another max_connections, which takes a restart of the server."""
+        server = self.addresses["postgres"]
+        connection = psycopg2.connect(
+            host=server["host"],
+            port=server["port"],
+            user=server["superuser"],
+            dbname="postgres",
+            password=Path(str(server["superuser_password_file"])).read_text().strip(),
+        )
+        connection.autocommit = True
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"ALTER SYSTEM SET max_connections = {count}")
+        self.stack.down()
+        assert self.stack.up(only=["postgres", "redis"]) == self.addresses
+
+    def pool(self, replica: int) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port + replica}/api/v1/health/detailed"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return dict(json.load(answer)["pool"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[TunedSite]:
+    site = TunedSite(tmp_path_factory.mktemp("tuned"))
+    try:
+        assert site.deploy("1.4.1").code == 0
+        # The guide's autoscaler, with the small pool that the site begins with.
+        run = site.run("autoscale", **POLICY)
+        assert run.code == 0, run.output
+        yield site
+    finally:
+        site.play("stop", "-e", "cost_agent_stop_grace_s=5")
+        site.close()
+
+
+@pytest.mark.parametrize("options", [["--check", "--diff"], []])
+def test_a_default_server_refuses_the_guides_pool_with_the_table(site, options):
+    pids = [site.pid(0), site.pid(1)]
+    run = site.run("tune_pool", *options, **GUIDE)
+    assert (run.code, run.changed) == (2, []), run.output
+    result = run.result_of("connection_pool")
+    assert result["reason"] == "budget"
+    assert "10 replicas x 1 worker x (20 + 10), 300 + 10 beside its pools + " in result["msg"]
+    assert " others > 97 connections" in result["msg"]
+    assert "set pool_size 8 with max_overflow 0" in result["msg"]
+    for words in ("agent at its ceiling", "300", "available", "100 - 3 for superusers"):
+        assert words in run.output
+    assert [site.pid(0), site.pid(1)] == pids
+
+
+def test_the_largest_pool_that_fits_is_applied(site):
+    largest = {"cost_agent_pool_size": 8, "cost_agent_pool_max_overflow": 0}
+    plan = site.run("tune_pool", **largest, cost_agent_tune_mode="plan")
+    assert (plan.code, plan.changed) == (0, []), plan.output
+    assert site.pool(0)["size"] == 4
+    run = site.run("tune_pool", **largest)
+    assert (run.code, run.changed) == (0, ["Connection pool"]), run.output
+    assert [(site.pool(n)["size"], site.pool(n)["max_overflow"]) for n in (0, 1)] == [(8, 0)] * 2
+    again = site.run("tune_pool", **largest)
+    assert (again.code, again.changed) == (0, []), again.output
+
+
+def test_once_the_server_takes_them_the_guides_values_are_applied(site):
+    site.allow_connections(400)
+    run = site.run("tune_pool")  # with no variable set, it does what the guide says
+    assert (run.code, run.changed) == (0, ["Connection pool"]), run.output
+    assert [site.pool(n)["size"] for n in (0, 1)] == [20, 20]
+    assert [site.pool(n)["max_overflow"] for n in (0, 1)] == [10, 10]
+    assert "300 + 10 beside its pools" in run.result_of("connection_pool")["summary"]

@@ -79,6 +79,12 @@ options:
       ca_file:
         description: The certificate authorities to trust.
         type: path
+  measured:
+    description:
+      - What a run of M(optiinfra.cost_agent.connection_pool_info) with C(server_only) saw, its
+        RV(optiinfra.cost_agent.connection_pool_info#module:state), so that nothing connects to the
+        database from here. A managed host then needs no psycopg2.
+    type: dict
   application_name:
     description:
       - How the agent's sessions are called in C(pg_stat_activity). One that goes on after a space,

@@ -72,6 +72,12 @@ options:
   requested_by:
     description: Who asks, for that record; without it, the user and machine that this runs as.
     type: str
+  server_only:
+    description:
+      - Look at O(database) and O(pgbouncer) alone, on a machine that reaches them, for a run on the
+        agent's host that is given this as O(measured).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.platform
@@ -89,6 +95,20 @@ EXAMPLES = r"""
   optiinfra.cost_agent.connection_pool_info:
     cores: 8
     window_s: 120
+
+- name: Ask the database from the controller
+  optiinfra.cost_agent.connection_pool_info:
+    server_only: true
+    database:
+      host: db.example.com
+      user: cost_agent
+      password: "{{ vault_database_password }}"
+  delegate_to: localhost
+  register: database_seen
+
+- name: Weigh the pools on the agent's host
+  optiinfra.cost_agent.connection_pool_info:
+    measured: "{{ database_seen.state }}"
 
 - name: Refuse eight replicas where the database cannot have them
   optiinfra.cost_agent.connection_pool_info:
@@ -149,6 +169,9 @@ state:
           C(reserved), C(available), C(role) and C(role_limit), C(database) and C(database_limit);
           null for no limit.
       type: dict
+    application_name:
+      description: How the agent's sessions are called.
+      type: str
     pgbouncer:
       description: Mode and limits of its pool for the agent; null without O(pgbouncer).
       type: dict

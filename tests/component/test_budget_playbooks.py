@@ -133,3 +133,23 @@ def site_environment(site: Site) -> dict[str, Any]:
     inventory = json.loads(site.inventory.read_text())
     [host] = inventory["all"]["children"]["cost_agent"]["hosts"].values()
     return dict(host["cost_agent_environment"])
+
+
+def test_the_controller_asks_the_database_for_a_host_that_is_not_its_own(site, demo_stack):
+    server = demo_stack["postgres"]
+    # By any other name than `local` it may be anywhere.
+    away = {
+        "ansible_connection": "ansible.builtin.local",
+        "ansible_host": "127.0.0.1",
+        "cost_agent_database_host": server["host"],
+        "cost_agent_database_port": str(server["port"]),
+        "cost_agent_database_user": server["user"],
+        "cost_agent_database_password_file": server["password_file"],
+    }
+    run = play(site, "scale", cost_agent_replicas=4, **away)
+    assert "120 + 4 beside its pools" in refusal(run)
+    tasks = [r["task"].rpartition(" : ")[2] for r in run.results]
+    assert tasks == ["Database from here", "Connection budget"]
+    run = play(site, "scale", cost_agent_replicas=2, **{**away, "cost_agent_database_port": "1"})
+    assert (run.code, run.changed) == (0, []), run.output
+    assert "127.0.0.1:1" in run.output

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,7 +18,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_autoscaler import (
     AGENT_AUTOSCALER,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.queueing import (
+    connections_needed,
+)
 
+from tests.component.demo_replica import eventually
 from tests.component.pool_site import PoolSite
 
 
@@ -206,3 +212,46 @@ def test_replicas_with_unequal_pools_are_told(serving):
         assert any("unequal pools" in note and "4 + 10" in note for note in notes), notes
     finally:
         serving.start(2)
+
+
+def test_what_the_controller_saw_of_the_server_is_enough_elsewhere(serving):
+    server = serving.stack["postgres"]
+    option = {name: server[name] for name in ("host", "port", "user", "password_file")}
+    with serving.session("a report"):
+        here = serving.pool_info(server_only=True, database=option, home="/nowhere")
+    assert here["summary"] == "1 of others, 97 available"
+    told = json.loads(json.dumps(here["state"]))  # as a playbook hands it on
+    there = succeeded(serving.pool_info(measured=told))["state"]
+    assert there["server"] == here["state"]["server"]
+    assert there["sessions"] == here["state"]["sessions"]
+    assert there["budget"]["verdict"] == "within"
+    assert serving.pool_info(measured=told, others_at_peak=50)["state"]["others"]["server"] == 50
+
+
+@pytest.mark.parametrize("measured", [{}, {"server": {}}, {"server": "text", "pgbouncer": None}])
+def test_what_is_no_look_at_a_server_is_refused(serving, measured):
+    assert serving.pool_info(measured=measured)["reason"] == "invalid_input"
+
+
+@pytest.mark.timeout(200)
+def test_a_real_load_is_advised_on_once_there_is_enough_of_it(serving):
+    """Needs a minute: less is no measurement, and is refused as such above."""
+
+    def ask(_number: int) -> None:
+        url = f"http://127.0.0.1:{serving.port}/api/v1/recommendations?limit=1"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            answer.read()
+
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(ask, range(1100)))
+    eventually(lambda: serving.detailed()["uptime_s"] > 62, limit_s=90, every_s=1)
+    state = succeeded(serving.pool_info(cores=2))["state"]
+    advice = state["advice"]
+    [workload] = [each for each in state["workloads"] if each["checkouts"] >= 1000]
+    load = workload["arrivals_per_s"] * workload["held_mean_s"]
+    assert workload["load"] == pytest.approx(load, rel=0.01)
+    assert advice["needed"] == connections_needed(load)
+    assert advice["pool"]["size"] == advice["needed"]
+    assert [step.partition(":")[0] for step in advice["steps"]] == [
+        "Measured", "Little's law", "Erlang C", "Head room of 20 %", "At the ceiling",
+    ]  # fmt: skip

@@ -29,7 +29,6 @@ from .observation import (
     budget_of,
     check_options,
     look_at_agent,
-    look_at_server,
     observation_arguments,
     paths_in,
 )
@@ -39,6 +38,8 @@ from .pool_settings import settings_in
 from .replica_endpoints import Endpoints
 from .replica_pools import measure_pools
 from .samples import Workload
+from .server_look import look_at_server, with_peak
+from .sessions import session_table
 
 _LONGEST_WINDOW_S = 3600
 
@@ -47,6 +48,8 @@ def run(params: Params, context: Context) -> Result:
     """Look; fails for what it finds only where `require_within_budget` asks for that."""
     _check(params)
     agent = read_agent(params)
+    if params["server_only"]:
+        return _server_only(agent, params, context)
     driver = open_driver(agent, None, context.clock)
     seen = _look(agent, driver, params, context)
     actions = _required(agent, seen, params, context)
@@ -56,6 +59,16 @@ def run(params: Params, context: Context) -> Result:
         summary=summary(seen),
         tables=tables(seen),
         stats={"cost_agent_connection_budget": {agent.name: budget_line(seen.budget)}},
+    )
+
+
+def _server_only(agent: Agent, params: Params, context: Context) -> Result:
+    """What a run on a machine that cannot reach the server, or has no psycopg2, is to be told."""
+    seen = look_at_server(agent, {}, params, context)
+    return Result(
+        state={**seen.as_state(), "notes": list(seen.notes)},
+        summary=f"{seen.others.server} of others, {seen.limits.available} available",
+        tables=[session_table(seen.groups)] if seen.groups else [],
     )
 
 
@@ -97,7 +110,7 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     variables = present.updated(params["environment"], params["environment_secrets"]).variables()
     deployed, weighed = settings_in(present.variables()), settings_in(variables)
     agent_seen = look_at_agent(agent, driver, params, context)
-    server = look_at_server(agent, variables, params, context)
+    server = with_peak(look_at_server(agent, variables, params, context), agent, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, missing = _measured(agent_seen, params, context)
     machine = Machine(params["cores"], params["spindles"])
@@ -139,10 +152,17 @@ def connection_pool_info_arguments() -> dict[str, dict[str, Any]]:
         "require_within_budget": {"type": "bool", "default": False},
         "allow_over_budget": {"type": "bool", "default": False},
         "purpose": {"type": "str"},
+        "server_only": {"type": "bool", "default": False},
         "requested_by": {"type": "str"},
     }
 
 
 CONNECTION_POOL_INFO = Operation(
-    name="connection_pool_info", argument_spec=connection_pool_info_arguments(), run=run
+    name="connection_pool_info",
+    argument_spec=connection_pool_info_arguments(),
+    run=run,
+    rules={
+        "mutually_exclusive": [("measured", "database"), ("measured", "server_only")],
+        "required_if": [("server_only", True, ("database",))],
+    },
 )

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.context import Context
-from ..core.errors import OperationError, invalid_option
+from ..core.errors import invalid_option
 from ..core.operation import Params
 from ..platforms import (
     Agent,
@@ -19,40 +18,20 @@ from ..platforms import (
     access_through_server,
     at_least,
     observe_agent,
-    read_intent,
     replica_ceiling,
 )
-from .activity import Activity
 from .agent_database import (
-    AgentDatabase,
-    agent_database,
     database_argument,
     pgbouncer_argument,
 )
-from .budget import Bouncer, Budget, Demand, Limits, Others, make_budget
+from .budget import Budget, Demand, make_budget
 from .metrics import DEFAULT_PREFIX
-from .peaks import Peaks
-from .pgbouncer import read_bouncer
 from .pool_settings import PoolSettings
 from .replica_endpoints import Endpoints
 from .replica_pools import Paths, ReplicaPool, ask_pools
-from .sessions import Identity, SessionGroup, highest, others_in
+from .server_look import ServerSeen
 
 _MOST_LOOKS = 1000
-
-
-@dataclass(frozen=True)
-class ServerSeen:
-    """What the database's server told; `groups` are the sessions of the last look."""
-
-    address: str
-    version: int
-    identity: Identity
-    limits: Limits
-    groups: tuple[SessionGroup, ...]
-    others: Others
-    bouncer: Bouncer | None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,72 +87,6 @@ def paths_in(params: Params) -> Paths:
     return Paths(params["detailed_path"], params["metrics_path"], params["metrics_prefix"])
 
 
-def look_at_server(
-    agent: Agent, environment: Mapping[str, str], params: Params, context: Context
-) -> ServerSeen:
-    """The server's limits, its sessions in several looks, and PgBouncer's pool.
-
-    Remembers the peak of the others with the state of an agent that was started once.
-    """
-    database = agent_database(params["database"], environment)
-    with Activity(database.server, database.name) as activity:
-        identity = _identity(agent, database, activity, params)
-        limits = activity.limits(identity.role, identity.database)
-        looks = [tuple(activity.look())]
-        for _number in range(params["looks"] - 1):
-            context.clock.sleep(params["interval_s"])
-            looks.append(tuple(activity.look()))
-        address, version, sees_all = activity.address, activity.version, activity.sees_all
-    bouncer = read_bouncer(params["pgbouncer"], identity) if params["pgbouncer"] else None
-    notes = [] if sees_all else [_SEES_LITTLE]
-    seen = [others_in(look, identity) for look in looks]
-    try:
-        others = _peak(agent, seen, params, context)
-    except OperationError as error:
-        others = _most_of(seen, params)
-        notes.append(f"Peaks of other days are not known: {error}")
-    return ServerSeen(
-        address=address,
-        version=version,
-        identity=identity,
-        limits=limits,
-        groups=looks[-1],
-        others=others,
-        bouncer=bouncer,
-        notes=tuple(notes),
-    )
-
-
-_SEES_LITTLE = (
-    "States and ages of others' sessions are not shown to this user: grant it pg_read_all_stats "
-    "(pg_monitor) to see them; counts are right without it"
-)
-
-
-def _identity(
-    agent: Agent, database: AgentDatabase, activity: Activity, params: Params
-) -> Identity:
-    role = database.role or activity.user()
-    return Identity(params["application_name"] or agent.name, role, database.name)
-
-
-def _most_of(looks: Sequence[Others], params: Params) -> Others:
-    """The most of these looks, or what the operator knows better."""
-    count = len(looks)
-    seen = highest(looks, "now" if count == 1 else f"the most of {count} looks")
-    told = params["others_at_peak"]
-    return seen if told is None else replace(seen, server=told, seen="as told")
-
-
-def _peak(agent: Agent, looks: Sequence[Others], params: Params, context: Context) -> Others:
-    """Everybody else at peak: as told, else the most of these looks and of the last days."""
-    peaks, now = Peaks(agent.store, agent.name), context.clock.now()
-    if not context.check_mode and read_intent(agent.store, agent.name) is not None:
-        peaks.keep(highest(looks, ""), now)
-    seen = _most_of(looks, params)
-    return seen if params["others_at_peak"] is not None else peaks.with_past(seen, now)
-
-
 def budget_of(agent: AgentSeen, server: ServerSeen, pool: PoolSettings, params: Params) -> Budget:
     """The budget of this pool at the ceiling."""
     outside = params["outside_pool"]
@@ -194,6 +107,7 @@ def observation_arguments() -> dict[str, dict[str, Any]]:
     return {
         "database": database_argument(),
         "pgbouncer": pgbouncer_argument(),
+        "measured": {"type": "dict"},
         "application_name": {"type": "str"},
         "workers": {"type": "int", "default": 1},
         "hosts": {"type": "int", "default": 1},

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +11,12 @@ from ..core.result import Table
 from .advice import Advice
 from .budget import Budget, Demand
 from .budget_report import budget_line, budget_state, budget_table
-from .observation import AgentSeen, ServerSeen
+from .observation import AgentSeen
 from .pool_settings import PoolSettings
 from .report_lines import wrapped
 from .samples import Workload
-from .sessions import as_state, session_table, total
+from .server_look import ServerSeen
+from .sessions import session_table
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,12 @@ def differences(seen: PoolsSeen) -> list[str]:
 
 def state(seen: PoolsSeen) -> dict[str, Any]:
     """Plain values; documented in module connection_pool_info."""
-    server = seen.server
-    bouncer: Mapping[str, Any] | None = asdict(server.bouncer) if server.bouncer else None
-    agents = [group for group in server.groups if server.identity.is_agent(group)]
     return {
         "ceiling": asdict(seen.agent.ceiling),
         "deployed": seen.deployed.as_dict(),
         "weighed": seen.weighed.as_dict(),
         "replicas": [pool.as_dict() for pool in seen.agent.pools],
-        "server": {
-            "address": server.address,
-            "version": server.version,
-            **asdict(server.limits),
-            "available": server.limits.available,
-        },
-        "pgbouncer": bouncer,
-        "others": asdict(server.others),
-        "agent_sessions": total(agents),
-        "sessions": as_state(server.groups, server.identity),
+        **seen.server.as_state(),
         "budget": budget_state(seen.budget),
         "workloads": [workload.as_dict() for workload in seen.workloads],
         "advice": seen.advice.as_dict(),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """How to reach the server."""
+    """How to reach the server; C(REACH) is without its client programs."""
 
-    DOCUMENTATION = r"""
+    REACH = r"""
 options:
   host:
     description:
@@ -35,6 +35,11 @@ options:
   ca_file:
     description: The certificate authorities to trust.
     type: path
+"""
+
+    DOCUMENTATION = (
+        REACH
+        + r"""
   bin_dir:
     description:
       - The folder with PostgreSQL's own client programs.
@@ -44,3 +49,4 @@ options:
 requirements:
   - psycopg2
 """
+    )

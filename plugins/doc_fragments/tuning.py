@@ -8,7 +8,31 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Where the agent's connections go, and how they are looked at."""
 
-    DOCUMENTATION = r"""
+    _REACH = r"""
+      host:
+        description: Its host name, address or socket folder.
+        type: str
+        required: true
+      port:
+        description: Its port.
+        type: int
+      password:
+        description: Its password.
+        type: str
+      password_file:
+        description: A file that holds the password alone, read where the module runs.
+        type: path
+      sslmode:
+        description: How the connection is encrypted and the server verified, as libpq has it.
+        type: str
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_file:
+        description: The certificate authorities to trust.
+        type: path
+"""
+
+    DOCUMENTATION = (
+        r"""
 options:
   database:
     description:
@@ -17,13 +41,6 @@ options:
         variables like it, with C(DATABASE_PASSWORD_FILE).
     type: dict
     suboptions:
-      host:
-        description: Its host name, address or socket folder.
-        type: str
-        required: true
-      port:
-        description: Its port.
-        type: int
       name:
         description: The agent's database; without it the one in its environment, else C(cost_agent).
         type: str
@@ -33,53 +50,24 @@ options:
             sessions there are, but not their states.
           - Taken for the agent's role where its environment names none.
         type: str
-      password:
-        description: Its password.
-        type: str
-      password_file:
-        description: A file that holds the password alone, read where the module runs.
-        type: path
-      sslmode:
-        description: How the connection is encrypted and the server verified, as libpq has it.
-        type: str
-        choices: [disable, allow, prefer, require, verify-ca, verify-full]
-      ca_file:
-        description: The certificate authorities to trust.
-        type: path
-  pgbouncer:
+"""
+        + _REACH
+        + r"""  pgbouncer:
     description:
       - The admin console of the PgBouncer that the agent connects through, to read its pool mode
         and limits. Without it, the agent is taken to connect to the server itself.
       - O(database) is the server behind it then.
     type: dict
     suboptions:
-      host:
-        description: Its host name, address or socket folder.
-        type: str
-        required: true
-      port:
-        description: Its port.
-        type: int
       database:
         description: What it calls the agent's database; without it, as the server does.
         type: str
       user:
         description: One of its C(stats_users) or C(admin_users).
         type: str
-      password:
-        description: Its password.
-        type: str
-      password_file:
-        description: A file that holds the password alone, read where the module runs.
-        type: path
-      sslmode:
-        description: How the connection is encrypted and the server verified, as libpq has it.
-        type: str
-        choices: [disable, allow, prefer, require, verify-ca, verify-full]
-      ca_file:
-        description: The certificate authorities to trust.
-        type: path
-  measured:
+"""
+        + _REACH
+        + r"""  measured:
     description:
       - What a run of M(optiinfra.cost_agent.connection_pool_info) with C(server_only) saw, its
         RV(optiinfra.cost_agent.connection_pool_info#module:state), so that nothing connects to the
@@ -140,3 +128,4 @@ options:
 requirements:
   - psycopg2
 """
+    )

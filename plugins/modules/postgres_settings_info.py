@@ -27,35 +27,11 @@ options:
     description: How many of the largest tables are looked at.
     type: int
     default: 10
-  host:
-    description:
-      - The server's host name, address or socket folder.
-      - Without it, and likewise for O(port), O(user), O(password), O(sslmode) and O(ca_file),
-        libpq's own environment variables, password file and defaults hold.
-    type: str
-  port:
-    description: The server's port.
-    type: int
-  user:
-    description: The role to connect as.
-    type: str
-  password:
-    description: Its password.
-    type: str
-  password_file:
-    description: A file that holds the password alone, read where the module runs.
-    type: path
-  sslmode:
-    description: How the connection is encrypted and the server verified, as libpq has it.
-    type: str
-    choices: [disable, allow, prefer, require, verify-ca, verify-full]
-  ca_file:
-    description: The certificate authorities to trust.
-    type: path
 requirements:
   - psycopg2
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
+  - optiinfra.cost_agent.postgres.reach
 seealso:
   - module: optiinfra.cost_agent.connection_pool_info
 author:

@@ -177,6 +177,7 @@ def test_who_may_not_see_all_statistics_still_counts_all_sessions(serving):
         ({"replicas": 0}, "invalid_input", "replicas"),
         ({"looks": 0}, "invalid_input", "looks"),
         ({"window_s": -1}, "invalid_input", "window_s"),
+        ({"probe_timeout_s": 0}, "invalid_input", "probe_timeout_s"),
         ({"others_at_peak": -1}, "invalid_input", "others_at_peak"),
         ({"cores": 0}, "invalid_input", "cores"),
         ({"environment": {"DB_POOL_SIZE": "many"}}, "precondition", "DB_POOL_SIZE"),

@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .server.connection import SSL_MODES, Server, connect, server_arguments
+    from .server.connection import Server, connect, reach_arguments
     from .server.statements import rows
 
-__all__ = ["SSL_MODES", "Server", "connect", "rows", "server_arguments"]
+__all__ = ["Server", "connect", "reach_arguments", "rows"]
 
 _FILES = {"rows": "statements"}
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..core.errors import OperationError, Reason, invalid_option
 from ..core.operation import Params
-from ..postgres import SSL_MODES, Server
+from ..postgres import Server, reach_arguments
 
 _DEFAULT_NAME = "cost_agent"
 
@@ -36,15 +36,8 @@ def pgbouncer_argument() -> dict[str, Any]:
 
 
 def _server_options() -> dict[str, dict[str, Any]]:
-    return {
-        "host": {"type": "str", "required": True},
-        "port": {"type": "int"},
-        "user": {"type": "str"},
-        "password": {"type": "str", "no_log": True},
-        "password_file": {"type": "path", "no_log": False},
-        "sslmode": {"type": "str", "choices": SSL_MODES},
-        "ca_file": {"type": "path"},
-    }
+    """As modules of PostgreSQL have them, but nothing is libpq's to find."""
+    return {**reach_arguments(), "host": {"type": "str", "required": True}}
 
 
 def agent_database(option: Params | None, environment: Mapping[str, str]) -> AgentDatabase:
@@ -71,7 +64,7 @@ def _in_environment(environment: Mapping[str, str]) -> AgentDatabase | None:
         return None
     port = environment.get("PGPORT")
     return AgentDatabase(
-        server=Server.of(
+        server=_server(
             {
                 "host": environment["PGHOST"],
                 "port": _port(port) if port else None,
@@ -104,7 +97,7 @@ def _in_url(url: str, environment: Mapping[str, str]) -> AgentDatabase:
     words = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     user = unquote(parts.username) if parts.username else None
     return AgentDatabase(
-        server=Server.of(
+        server=_server(
             {
                 "host": parts.hostname,
                 "port": port,
@@ -118,6 +111,19 @@ def _in_url(url: str, environment: Mapping[str, str]) -> AgentDatabase:
         name=unquote(parts.path.lstrip("/")) or _DEFAULT_NAME,
         role=user,
     )
+
+
+def _server(words: Params) -> Server:
+    """Raises `precondition` for a password file that is the agent's to read, and not ours."""
+    try:
+        return Server.of(words)
+    except OperationError as error:
+        raise OperationError(
+            Reason.PRECONDITION,
+            "read the password of the agent's database",
+            f"DATABASE_PASSWORD_FILE in its environment is {error.seen}",
+            "Give the option database",
+        ) from error
 
 
 def _port(text: str) -> int:

@@ -62,9 +62,9 @@ def check_options(params: Params) -> None:
         raise invalid_option(
             "looks", f"{params['looks']} is out of range", f"Give 1 to {_MOST_LOOKS}"
         )
-    for name in ("interval_s", "probe_timeout_s"):
-        if not 0 <= params[name] <= 3600:
-            raise invalid_option(name, f"{params[name]:g} is out of range", "Give 0 to 3600")
+    for name, least in (("interval_s", 0), ("probe_timeout_s", 0.001)):
+        if not least <= params[name] <= 3600:
+            raise invalid_option(name, f"{params[name]:g} is out of range", f"Give {least} to 3600")
 
 
 def look_at_agent(agent: Agent, driver: Driver, params: Params, context: Context) -> AgentSeen:

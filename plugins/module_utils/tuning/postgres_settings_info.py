@@ -10,7 +10,7 @@ from ..core.context import Context
 from ..core.errors import invalid_option
 from ..core.operation import Operation, Params
 from ..core.result import Result, Table
-from ..postgres import Server, server_arguments
+from ..postgres import Server, reach_arguments
 from .report_lines import wrapped
 from .server_settings import read_settings
 from .settings_advice import CHANGE, UNKNOWN, SettingAdvice, advise_settings
@@ -71,16 +71,13 @@ def _sources(advice: list[SettingAdvice]) -> Table:
     return Table(["why"], wrapped(lines))
 
 
-def _arguments() -> dict[str, dict[str, object]]:
-    arguments = {k: v for k, v in server_arguments().items() if k != "bin_dir"}
-    return {
-        **arguments,
+POSTGRES_SETTINGS_INFO = Operation(
+    name="postgres_settings_info",
+    argument_spec={
+        **reach_arguments(),
         "database": {"type": "str", "default": "cost_agent"},
         "memory_mb": {"type": "int"},
         "tables": {"type": "int", "default": 10},
-    }
-
-
-POSTGRES_SETTINGS_INFO = Operation(
-    name="postgres_settings_info", argument_spec=_arguments(), run=run
+    },
+    run=run,
 )

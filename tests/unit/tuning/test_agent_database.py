@@ -61,3 +61,9 @@ def test_without_a_usable_address_the_option_is_asked_for(environment: dict[str,
         agent_database(None, environment)
     assert caught.value.reason.value == "precondition"
     assert "secret-words" not in str(caught.value)
+
+
+def test_a_password_file_inside_a_container_is_not_ours_to_read() -> None:
+    with pytest.raises(OperationError, match="Give the option database") as caught:
+        agent_database(None, {"PGHOST": "db", "DATABASE_PASSWORD_FILE": "/run/secrets/none"})
+    assert caught.value.reason.value == "precondition"

@@ -23,7 +23,12 @@ _NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_se
 
 
 def server_arguments() -> dict[str, dict[str, Any]]:
-    """How to reach the server; documented in doc_fragments/postgres.py."""
+    """How to reach the server, and its client programs; documented in doc_fragments/postgres.py."""
+    return {**reach_arguments(), "bin_dir": {"type": "path"}}
+
+
+def reach_arguments() -> dict[str, dict[str, Any]]:
+    """How to reach the server, for what needs none of its programs."""
     return {
         "host": {"type": "str"},
         "port": {"type": "int"},
@@ -32,7 +37,6 @@ def server_arguments() -> dict[str, dict[str, Any]]:
         "password_file": {"type": "path", "no_log": False},
         "sslmode": {"type": "str", "choices": SSL_MODES},
         "ca_file": {"type": "path"},
-        "bin_dir": {"type": "path"},
     }
 
 

@@ -26,6 +26,28 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.preflight_info import (
     PREFLIGHT_INFO,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.connection_pool import (
+    CONNECTION_POOL,
+)
+
+# What a look at a server with PostgreSQL's defaults finds, where nobody else is connected.
+DEFAULT_SERVER: dict[str, Any] = {
+    "server": {
+        "address": "db.example.com:5432",
+        "version": 170000,
+        "max_connections": 100,
+        "superuser_reserved": 3,
+        "reserved": 0,
+        "role": "cost_agent",
+        "role_limit": None,
+        "database": "cost_agent",
+        "database_limit": None,
+    },
+    "application_name": "cost-agent",
+    "pgbouncer": None,
+    "others": {"server": 0, "role": 0, "database": 0, "seen": "now"},
+    "sessions": [],
+}
 
 
 def options(operation: Operation, **arguments: Any) -> dict[str, Any]:
@@ -50,6 +72,12 @@ class OperatedPlatform:
         arguments.update({"timeout_s": 15, "stop_grace_s": 5, "stable_s": 0.05})
         arguments.update(changes)
         return self.run(AGENT, check=check, **arguments)
+
+    def set_pool(self, size: int, overflow: int, check: bool = False) -> dict[str, Any]:
+        """Sets the pool of an agent that has a default server for itself."""
+        arguments = {"port": self.port, "host": "127.0.0.1", "stop_grace_s": 5, "stable_s": 0.05}
+        arguments.update(pool_size=size, max_overflow=overflow, measured=DEFAULT_SERVER)
+        return self.run(CONNECTION_POOL, check=check, **arguments)
 
     def info(self, **arguments: Any) -> dict[str, Any]:
         return self.run(AGENT_INFO, **arguments)

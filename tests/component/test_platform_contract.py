@@ -265,6 +265,29 @@ def test_a_changed_environment_replaces_and_an_omitted_one_stays(started):
     assert (seen["POOL"], seen["API_TOKEN"]) == ("20", "s3cr3t-words")
 
 
+def test_a_pool_joins_the_environment_that_there_is(started):
+    succeeded(started.agent(environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"}))
+    foretold = succeeded(started.set_pool(8, 2, check=True))
+    done = succeeded(started.set_pool(8, 2))
+    assert (foretold["changed"], done["changed"]) == (True, True)
+    for name in started.names():
+        seen = started.ask(name)["environment"]
+        assert (seen["DB_POOL_SIZE"], seen["DB_MAX_OVERFLOW"]) == ("8", "2")
+        assert (seen["KEPT"], seen["API_TOKEN"]) == ("1", "s3cr3t")
+    again = succeeded(started.set_pool(8, 2))
+    assert (again["changed"], again["actions"]) == (False, [])
+
+
+def test_a_pool_over_the_budget_is_refused_with_the_largest_and_touches_nothing(started):
+    pids = started.pids()
+    for check in (True, False):
+        outcome = started.set_pool(30, 10, check=check)
+        assert outcome["reason"] == "budget"
+        assert "3 replicas x 1 worker x (30 + 10), 120 + 0 others > 97" in outcome["msg"]
+        assert "Set pool_size 22 with max_overflow 10" in outcome["msg"]
+    assert started.pids() == pids
+
+
 def test_a_changed_secret_shows_that_it_changed_and_not_what(started):
     succeeded(started.agent(environment_secrets={"API_TOKEN": "s3cr3t-words"}))
     outcome = succeeded(started.agent(environment_secrets={"API_TOKEN": "other-w0rds"}))

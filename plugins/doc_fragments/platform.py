@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Which agent, on which platform; C(LISTENING) adds where replicas listen, C(SERVING) also how many."""
+    """Which agent, on which platform; C(LISTENING) adds where replicas listen, C(SERVING) how many."""
 
     DOCUMENTATION = r"""
 options:
@@ -62,9 +62,8 @@ options:
     default: src.main:app
 """
 
-    SERVING = (
-        LISTENING
-        + r"""
+    SERVING = r"""
+options:
   replicas:
     description:
       - How many replicas run, on consecutive ports from O(port).
@@ -72,4 +71,3 @@ options:
       - V(0) is refused, since that would be a stop.
     type: int
 """
-    )

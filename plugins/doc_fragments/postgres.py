@@ -6,9 +6,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """How to reach the server; C(REACH) is without its client programs."""
+    """How to reach the server; C(PROGRAMS) adds its client programs."""
 
-    REACH = r"""
+    DOCUMENTATION = r"""
 options:
   host:
     description:
@@ -35,18 +35,16 @@ options:
   ca_file:
     description: The certificate authorities to trust.
     type: path
+requirements:
+  - psycopg2
 """
 
-    DOCUMENTATION = (
-        REACH
-        + r"""
+    PROGRAMS = r"""
+options:
   bin_dir:
     description:
       - The folder with PostgreSQL's own client programs.
       - Without it, they are looked for on E(PATH) and in the usual folders, and those of the
         server's major version are preferred to newer ones.
     type: path
-requirements:
-  - psycopg2
 """
-    )

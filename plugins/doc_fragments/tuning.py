@@ -8,7 +8,24 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Where the agent's connections go, and how they are looked at."""
 
-    _REACH = r"""
+    DOCUMENTATION = r"""
+options:
+  database:
+    description:
+      - The PostgreSQL server to look at.
+      - Without it, the one in the agent's own environment, C(DATABASE_URL) or C(PGHOST) and the
+        variables like it, with C(DATABASE_PASSWORD_FILE).
+    type: dict
+    suboptions:
+      name:
+        description: The agent's database; without it the one in its environment, else C(cost_agent).
+        type: str
+      user:
+        description:
+          - The role to look as. Without the privileges of C(pg_read_all_stats) it sees how many
+            sessions there are, but not their states.
+          - Taken for the agent's role where its environment names none.
+        type: str
       host:
         description: Its host name, address or socket folder.
         type: str
@@ -29,30 +46,7 @@ class ModuleDocFragment:
       ca_file:
         description: The certificate authorities to trust.
         type: path
-"""
-
-    DOCUMENTATION = (
-        r"""
-options:
-  database:
-    description:
-      - The PostgreSQL server to look at.
-      - Without it, the one in the agent's own environment, C(DATABASE_URL) or C(PGHOST) and the
-        variables like it, with C(DATABASE_PASSWORD_FILE).
-    type: dict
-    suboptions:
-      name:
-        description: The agent's database; without it the one in its environment, else C(cost_agent).
-        type: str
-      user:
-        description:
-          - The role to look as. Without the privileges of C(pg_read_all_stats) it sees how many
-            sessions there are, but not their states.
-          - Taken for the agent's role where its environment names none.
-        type: str
-"""
-        + _REACH
-        + r"""  pgbouncer:
+  pgbouncer:
     description:
       - The admin console of the PgBouncer that the agent connects through, to read its pool mode
         and limits. Without it, the agent is taken to connect to the server itself.
@@ -65,9 +59,27 @@ options:
       user:
         description: One of its C(stats_users) or C(admin_users).
         type: str
-"""
-        + _REACH
-        + r"""  measured:
+      host:
+        description: Its host name, address or socket folder.
+        type: str
+        required: true
+      port:
+        description: Its port.
+        type: int
+      password:
+        description: Its password.
+        type: str
+      password_file:
+        description: A file that holds the password alone, read where the module runs.
+        type: path
+      sslmode:
+        description: How the connection is encrypted and the server verified, as libpq has it.
+        type: str
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_file:
+        description: The certificate authorities to trust.
+        type: path
+  measured:
     description:
       - What a run of M(optiinfra.cost_agent.connection_pool_info) with C(server_only) saw, its
         RV(optiinfra.cost_agent.connection_pool_info#module:state), so that nothing connects to the
@@ -128,4 +140,3 @@ options:
 requirements:
   - psycopg2
 """
-    )

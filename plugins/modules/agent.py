@@ -97,6 +97,7 @@ extends_documentation_fragment:
   - optiinfra.cost_agent.platform
   - optiinfra.cost_agent.docker
   - optiinfra.cost_agent.kubernetes
+  - optiinfra.cost_agent.platform.listening
   - optiinfra.cost_agent.platform.serving
 seealso:
   - module: optiinfra.cost_agent.agent_info

@@ -43,10 +43,10 @@ options:
     description: Who asks, for that record; without it, the user and machine that this runs as.
     type: str
   memory_limit_mb:
-    description: As O(memory_limit_mb) of M(optiinfra.cost_agent.agent).
+    description: As O(optiinfra.cost_agent.agent#module:memory_limit_mb).
     type: int
   cpu_limit_cores:
-    description: As O(cpu_limit_cores) of M(optiinfra.cost_agent.agent).
+    description: As O(optiinfra.cost_agent.agent#module:cpu_limit_cores).
     type: float
   ready_path:
     description: Path that answers with a status of 200 to 299 when a replica can take requests.
@@ -76,7 +76,7 @@ seealso:
   - module: optiinfra.cost_agent.connection_pool_info
   - module: optiinfra.cost_agent.agent
 notes:
-  - What M(optiinfra.cost_agent.agent) is given as O(environment) later replaces all variables.
+  - What O(optiinfra.cost_agent.agent#module:environment) says later replaces all variables.
     Keep the pool there too.
 author:
   - OptiInfra maintainers (@optiinfra)

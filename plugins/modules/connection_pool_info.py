@@ -29,8 +29,8 @@ options:
     type: int
   environment:
     description:
-      - The plain variables that the replicas are about to be given, as O(environment) of
-        M(optiinfra.cost_agent.agent).
+      - The plain variables that the replicas are about to be given, as
+        O(optiinfra.cost_agent.agent#module:environment).
       - Without it, those that they were given last.
     type: dict
   environment_secrets:

@@ -83,6 +83,7 @@ options:
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.postgres
+  - optiinfra.cost_agent.postgres.programs
   - optiinfra.cost_agent.repository
 requirements:
   - zstandard

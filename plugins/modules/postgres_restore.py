@@ -66,6 +66,7 @@ extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
   - optiinfra.cost_agent.identity
   - optiinfra.cost_agent.postgres
+  - optiinfra.cost_agent.postgres.programs
   - optiinfra.cost_agent.repository
   - optiinfra.cost_agent.restore
 requirements:

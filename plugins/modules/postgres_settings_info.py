@@ -27,11 +27,9 @@ options:
     description: How many of the largest tables are looked at.
     type: int
     default: 10
-requirements:
-  - psycopg2
 extends_documentation_fragment:
   - optiinfra.cost_agent.attributes
-  - optiinfra.cost_agent.postgres.reach
+  - optiinfra.cost_agent.postgres
 seealso:
   - module: optiinfra.cost_agent.connection_pool_info
 author:

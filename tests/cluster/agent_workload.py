@@ -25,6 +25,9 @@ def secret(addresses: Addresses) -> Document:
         "PGUSER": str(database["user"]),
         "PGDATABASE": str(database["database"]),
         "PGPASSWORD": _password(database),
+        # Ten replicas with the guide's 20 + 10 are more than the stack's server has.
+        "DB_POOL_SIZE": "4",
+        "DB_MAX_OVERFLOW": "2",
         "REDIS_URL": f"redis://:{cache_password}@{cache['host']}:{cache['port']}/0",
     }
     return {

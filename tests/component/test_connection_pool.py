@@ -18,7 +18,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.connec
     CONNECTION_POOL,
 )
 
+from tests.component.operations import run_operation, start_operation
 from tests.component.pool_site import PoolSite
+from tests.component.process_platform import wait_until
 
 SECRET = "planted-secret-8201"
 # What a release does when it is given a pool of 6: it starts, serves, and says that it is sick.
@@ -193,6 +195,20 @@ def test_an_agent_that_does_not_read_the_variables_is_found_out(site):
     assert site.pool()["max_overflow"] == 10, "taken back"
 
 
+def test_a_run_that_was_killed_is_finished_by_the_next(site):
+    first, second = (site.pids()[name] for name in site.names(2))
+    arguments = {"home": str(site.home), "port": site.port, "host": "127.0.0.1"}
+    arguments.update(pool_size=8, max_overflow=2, pool_timeout_s=2.5, stable_s=0.05)
+    run = start_operation("tuning", "connection_pool", **arguments)
+    wait_until(lambda: site.pids().get(site.names()[0]) not in (first, None), 30)
+    run.kill()
+    assert site.pids()[site.names()[1]] == second
+    outcome = succeeded(set_pool(site, 8, 2, timeout_s=60))
+    assert outcome["changed"]
+    assert [site.pool(number)["size"] for number in range(2)] == [8, 8]
+    assert not succeeded(set_pool(site, 8, 2))["changed"]
+
+
 def test_a_stopped_agent_is_not_started_by_its_pool(site):
     site.agent("stopped")
     outcome = set_pool(site, 8, 2)
@@ -213,8 +229,6 @@ def test_a_stopped_agent_is_not_started_by_its_pool(site):
     ],
 )
 def test_bad_input_is_refused_before_anything_is_looked_at(tmp_path, changes, words):
-    from tests.component.operations import run_operation
-
     arguments = {"home": str(tmp_path), **changes}
     outcome = run_operation(CONNECTION_POOL, **arguments)
     assert outcome["reason"] == "invalid_input"

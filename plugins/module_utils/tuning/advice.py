@@ -101,6 +101,8 @@ def _steps(
 ) -> list[str]:
     load = busiest.load
     mean_ms = (busiest.held.mean_s or 0.0) * 1000
+    p99_s = busiest.held.quantile(0.99)
+    p99 = "" if p99_s is None else f", 99 % of them for no more than {p99_s * 1000:.3g} ms"
     waiting = f"with {needed} of them {100 * erlang_c(needed, load):.2g} % of requests wait"
     if needed > 1:
         fewer = 100 * erlang_c(needed - 1, load)
@@ -108,7 +110,7 @@ def _steps(
     return [
         f"Measured: {busiest.replica}, the busiest, was asked for {busiest.arrivals_per_s:.3g} "
         f"connections a second over {duration_text(busiest.span_s)}; each was held for "
-        f"{mean_ms:.3g} ms on average",
+        f"{mean_ms:.3g} ms on average{p99}",
         f"Little's law: {busiest.arrivals_per_s:.3g}/s x {mean_ms / 1000:.3g} s = {load:.3g} "
         "in use on average",
         f"Erlang C: {waiting}; so {needed} for {100 * (1 - WAITING_SHARE):g} % to find one free",

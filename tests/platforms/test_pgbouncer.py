@@ -68,7 +68,7 @@ def test_by_transaction_ten_replicas_of_the_guide_fit_a_default_server(tmp_path,
         assert any("prepared statements" in note for note in state["notes"])
         # Its connections to the server carry the agent's name, and are not counted twice.
         assert state["agent_sessions"] > 0
-        assert state["others"]["server"] == 0
+        assert state["others"]["server"] == 0, state["sessions"]
 
 
 def test_too_few_clients_are_the_limit_then(tmp_path, local_stack):

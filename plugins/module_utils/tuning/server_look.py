@@ -68,7 +68,8 @@ def look_at_server(
     database = agent_database(params["database"], environment)
     with Activity(database.server, database.name) as activity:
         role = database.role or activity.user()
-        identity = Identity(params["application_name"] or agent.name, role, database.name)
+        application, is_pooled = params["application_name"] or agent.name, bool(params["pgbouncer"])
+        identity = Identity(application, role, database.name, is_pooled)
         limits = activity.limits(identity.role, identity.database)
         looks = [tuple(activity.look())]
         for _number in range(params["looks"] - 1):
@@ -99,7 +100,9 @@ def told_server(state: Mapping[str, Any]) -> ServerSeen:
         return ServerSeen(
             address=server["address"],
             version=server["version"],
-            identity=Identity(state["application_name"], server["role"], server["database"]),
+            identity=Identity(
+                state["application_name"], server["role"], server["database"], bool(bouncer)
+            ),
             limits=_made(Limits, server),
             groups=tuple(_made(SessionGroup, each) for each in state["sessions"]),
             others=_made(Others, state["others"]),

@@ -34,15 +34,22 @@ class SessionGroup:
 
 @dataclass(frozen=True)
 class Identity:
-    """How the agent's sessions are known: its application name, else its role on its database."""
+    """How the agent's sessions are known: by their application's name.
+
+    A pooler in between (`is_pooled`) passes that on with the first transaction: a connection of the
+    agent's pool that has served none yet has no name, and is known by role and database.
+    """
 
     application: str
     role: str
     database: str
+    is_pooled: bool = False
 
     def is_agent(self, group: SessionGroup) -> bool:
         """Whether a group is the agent's: its name, or that and more after a space."""
         name = group.application
+        if self.is_pooled and not name:
+            return (group.role, group.database) == (self.role, self.database)
         return name == self.application or name.startswith(f"{self.application} ")
 
 

@@ -43,6 +43,13 @@ def test_the_agent_is_known_by_its_name(application: str, is_agent: bool) -> Non
     assert AGENT.is_agent(group(application)) == is_agent
 
 
+def test_behind_a_pooler_a_connection_that_served_none_yet_is_the_agents() -> None:
+    pooled = Identity("cost-agent", "agent", "costs", is_pooled=True)
+    assert pooled.is_agent(group(""))
+    assert not pooled.is_agent(group("", database="shop"))
+    assert not pooled.is_agent(group("psql"))
+
+
 def test_others_are_counted_for_server_role_and_database() -> None:
     groups = [
         group("cost-agent 1", count=40),

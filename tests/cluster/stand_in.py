@@ -40,6 +40,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 
 log("listening, secret %s" % os.environ.get("API_TOKEN", "none"))
+if os.environ.get("DB_POOL_SIZE") == "13":
+    sys.exit("no pool of thirteen")
 if release.endswith("crash"):
     log("RuntimeError: no such table: costs")  # of two streams, either may be read first
     sys.exit(1)

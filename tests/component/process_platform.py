@@ -45,6 +45,8 @@ def log(message):
 
 
 behaviour = vars(importlib.import_module(app_name.partition(":")[0]))
+if os.environ.get("DB_POOL_SIZE") == "13":
+    sys.exit("no pool of thirteen")
 
 
 def answer(connection):

@@ -32,7 +32,7 @@ def deployed(platform):
 @pytest.fixture
 def started(deployed):
     outcome = deployed.agent()
-    assert not outcome.get("failed"), outcome
+    assert not outcome.get("failed"), outcome["msg"]
     return deployed
 
 
@@ -47,7 +47,7 @@ def releases(platform, outcome):
 
 
 def succeeded(outcome):
-    assert not outcome.get("failed"), outcome
+    assert not outcome.get("failed"), outcome["msg"]
     return outcome
 
 
@@ -276,6 +276,20 @@ def test_a_pool_joins_the_environment_that_there_is(started):
         assert (seen["KEPT"], seen["API_TOKEN"]) == ("1", "s3cr3t")
     again = succeeded(started.set_pool(8, 2))
     assert (again["changed"], again["actions"]) == (False, [])
+
+
+def test_a_pool_that_the_agent_does_not_start_with_is_taken_back(started):
+    succeeded(started.agent(environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"}))
+    outcome = started.set_pool(13, 0)
+    assert outcome["reason"] in ("failed_state", "timeout")
+    assert "The environment before was put back: " in outcome["msg"]
+    assert statuses(started.info()) == ["ready"] * 3
+    for name in started.names():
+        seen = started.ask(name)["environment"]
+        assert "DB_POOL_SIZE" not in seen
+        assert (seen["KEPT"], seen["API_TOKEN"]) == ("1", "s3cr3t")
+    again = started.agent(environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"})
+    assert not succeeded(again)["changed"]
 
 
 def test_a_pool_over_the_budget_is_refused_with_the_largest_and_touches_nothing(started):

@@ -17,7 +17,6 @@ from ..platforms import (
     AGENT,
     STARTED,
     Agent,
-    Driver,
     Environment,
     open_driver,
     read_agent,
@@ -48,7 +47,6 @@ class _Change:
     """What is to be set where, decided before anything is touched."""
 
     agent: Agent
-    driver: Driver
     wanted: PoolSettings
     before: Environment
     plain: dict[str, str]
@@ -110,7 +108,7 @@ def _decide(agent: Agent, wanted: PoolSettings, params: Params, context: Context
         look_at_server(agent, before.variables(), params, context), agent, params, context
     )
     budget = budget_of(seen, server, wanted, params)
-    change = _Change(agent, driver, wanted, before, _with_pool(before, wanted), seen, budget)
+    change = _Change(agent, wanted, before, _with_pool(before, wanted), seen, budget)
     if change.is_one or any(pool.running not in (None, wanted) for pool in seen.pools):
         require_ours(agent, VARIABLES, context.clock)
     return change
@@ -149,7 +147,9 @@ def _proved(change: _Change, params: Params, context: Context) -> AgentSeen:
     last: list[tuple[AgentSeen, str]] = []
 
     def look() -> AgentSeen | None:
-        seen = look_at_agent(change.agent, change.driver, params, context)
+        # A driver anew: one may remember what it read, and this was changed by another.
+        driver = open_driver(change.agent, None, context.clock)
+        seen = look_at_agent(change.agent, driver, params, context)
         trouble = _trouble(seen, change.wanted, sick_before)
         last[:] = [(seen, trouble)]
         return None if trouble else seen
@@ -193,7 +193,7 @@ def _undone(
 ) -> OperationError:
     """The failure, told with what became of the change: taken back by the way it was made."""
     try:
-        if change.driver.environment() == change.before:
+        if open_driver(change.agent, None, context.clock).environment() == change.before:
             return error  # it was refused before anything was touched
         before = change.before
         result = _agent(dict(before.plain), dict(before.secret), params, context)

@@ -73,10 +73,13 @@ class OperatedPlatform:
         arguments.update(changes)
         return self.run(AGENT, check=check, **arguments)
 
-    def set_pool(self, size: int, overflow: int, check: bool = False) -> dict[str, Any]:
+    def set_pool(
+        self, size: int, overflow: int, check: bool = False, **changes: Any
+    ) -> dict[str, Any]:
         """Sets the pool of an agent that has a default server for itself."""
         arguments = {"port": self.port, "host": "127.0.0.1", "stop_grace_s": 5, "stable_s": 0.05}
         arguments.update(pool_size=size, max_overflow=overflow, measured=DEFAULT_SERVER)
+        arguments.update(changes)
         return self.run(CONNECTION_POOL, check=check, **arguments)
 
     def info(self, **arguments: Any) -> dict[str, Any]:

@@ -116,6 +116,11 @@ class SystemdPlatform(OperatedPlatform):
     def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
         return super().agent(state, check, **{"host": "0.0.0.0", "timeout_s": 60, **changes})
 
+    def set_pool(
+        self, size: int, overflow: int, check: bool = False, **changes: Any
+    ) -> dict[str, Any]:
+        return super().set_pool(size, overflow, check, **{"host": "0.0.0.0", **changes})
+
     def preflight(self, **arguments: Any) -> dict[str, Any]:
         return super().preflight(**{"host": "0.0.0.0", **arguments})
 

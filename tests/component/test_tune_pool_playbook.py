@@ -89,7 +89,7 @@ def test_a_default_server_refuses_the_guides_pool_with_the_table(site, options):
 
 def test_the_largest_pool_that_fits_is_applied(site):
     largest = {"cost_agent_pool_size": 8, "cost_agent_pool_max_overflow": 0}
-    plan = site.run("tune_pool", **largest, cost_agent_tune_mode="plan")
+    plan = site.run("tune_pool", **largest, cost_agent_tuning_mode="plan")
     assert (plan.code, plan.changed) == (0, []), plan.output
     assert site.pool(0)["size"] == 4
     run = site.run("tune_pool", **largest)
@@ -97,6 +97,12 @@ def test_the_largest_pool_that_fits_is_applied(site):
     assert [(site.pool(n)["size"], site.pool(n)["max_overflow"]) for n in (0, 1)] == [(8, 0)] * 2
     again = site.run("tune_pool", **largest)
     assert (again.code, again.changed) == (0, []), again.output
+
+
+def test_a_mode_that_is_none_touches_nothing(site):
+    run = site.run("tune_pool", cost_agent_tuning_mode="aply")
+    assert (run.code, run.changed) == (2, [])
+    assert "aply is neither plan nor apply" in run.output
 
 
 def test_once_the_server_takes_them_the_guides_values_are_applied(site):

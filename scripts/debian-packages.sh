@@ -21,6 +21,9 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 
+# One at a time: apt takes no second one, and the policy below is of whoever wrote it.
+exec 9>/run/cost-agent-packages.lock
+flock 9
 echo "installing ${missing[*]}"
 # A package starts its service at once where something acts as init; the tests start their own.
 policy=/usr/sbin/policy-rc.d

@@ -58,6 +58,8 @@ options:
     description:
       - Fail with C(reason=budget) when the budget is overdrawn, unless what is weighed asks for less
         than the agent may have already.
+      - Then the load of the pools is not measured and nothing advised, since others wait for it, and
+        a budget that holds shows no tables.
     type: bool
     default: false
   allow_over_budget:

@@ -22,7 +22,8 @@ from ..platforms import (
     read_agent,
     replica_ceiling,
 )
-from .advice import HEAD_ROOM_PERCENT, Machine, advise
+from .advice import HEAD_ROOM_PERCENT, Advice, Machine, advise
+from .budget import Budget
 from .budget_report import budget_line, over_budget
 from .observation import (
     AgentSeen,
@@ -34,7 +35,7 @@ from .observation import (
 )
 from .overdraft import record_overdraft
 from .pool_report import PoolsSeen, state, summary, tables
-from .pool_settings import settings_in
+from .pool_settings import PoolSettings, settings_in
 from .replica_endpoints import Endpoints
 from .replica_pools import measure_pools
 from .samples import Workload
@@ -57,9 +58,14 @@ def run(params: Params, context: Context) -> Result:
         actions=actions,
         state=state(seen),
         summary=summary(seen),
-        tables=tables(seen),
+        tables=[] if _is_no_news(seen, params) else tables(seen),
         stats={"cost_agent_connection_budget": {agent.name: budget_line(seen.budget)}},
     )
+
+
+def _is_no_news(seen: PoolsSeen, params: Params) -> bool:
+    """Whether the budget was asked for and holds, so that a line says it all."""
+    return params["require_within_budget"] and seen.budget.within and not seen.notes()
 
 
 def _server_only(agent: Agent, params: Params, context: Context) -> Result:
@@ -112,9 +118,7 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     agent_seen = look_at_agent(agent, driver, params, context)
     server = with_peak(look_at_server(agent, variables, params, context), agent, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
-    workloads, missing = _measured(agent_seen, params, context)
-    machine = Machine(params["cores"], params["spindles"])
-    advice = advise(workloads, weighed, budget, machine, params["head_room_percent"], missing)
+    workloads, advice = _advised(agent_seen, weighed, budget, params, context)
     before = None
     if agent_seen.state.intent is not None:
         ceiling = replica_ceiling(agent, context.clock)
@@ -122,6 +126,17 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     return PoolsSeen(
         agent_seen, server, deployed, weighed, before, budget, tuple(workloads), advice
     )
+
+
+def _advised(
+    seen: AgentSeen, pool: PoolSettings, budget: Budget, params: Params, context: Context
+) -> tuple[list[Workload], Advice]:
+    """What the load needs; nothing where only the budget is asked for, which is to be quick."""
+    if params["require_within_budget"]:
+        return [], Advice()
+    workloads, missing = _measured(seen, params, context)
+    machine = Machine(params["cores"], params["spindles"])
+    return workloads, advise(workloads, pool, budget, machine, params["head_room_percent"], missing)
 
 
 def _measured(

@@ -1,6 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""tune_pool.yml with the guide's values: refused by a default server, applied by a larger one."""
+"""tune_pool.yml and tune.yml with the guide's values: refused by a default server, applied by a
+larger one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+import redis
 
 from demo.stack.stack import Stack
 from tests.component.agent_site import Site
@@ -52,6 +55,21 @@ class TunedSite(Site):
         self.stack.down()
         assert self.stack.up(only=["postgres", "redis"]) == self.addresses
 
+    @property
+    def cache_variables(self) -> dict[str, Any]:
+        server = self.addresses["redis"]
+        return {
+            "cost_agent_cache_host": server["host"],
+            "cost_agent_cache_port": server["port"],
+            "cost_agent_cache_password_file": str(server["password_file"]),
+        }
+
+    def cache_setting(self, name: str) -> str:
+        server = self.addresses["redis"]
+        password = Path(str(server["password_file"])).read_text().strip()
+        with redis.Redis(server["host"], int(server["port"]), password=password) as client:
+            return str(client.config_get(name)[name])
+
     def pool(self, replica: int) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port + replica}/api/v1/health/detailed"
         with urllib.request.urlopen(url, timeout=5) as answer:
@@ -87,6 +105,22 @@ def test_a_default_server_refuses_the_guides_pool_with_the_table(site, options):
     assert [site.pid(0), site.pid(1)] == pids
 
 
+def test_a_pool_that_is_refused_keeps_the_cache_as_it_is(site):
+    run = site.run("tune", **GUIDE, **site.cache_variables)
+    assert (run.code, run.changed) == (2, []), run.output
+    assert run.result_of("connection_pool")["reason"] == "budget"
+    assert site.cache_setting("maxmemory") == "0"
+
+
+def test_a_cache_that_is_refused_keeps_the_pool_as_it_is(site):
+    pids = [site.pid(0), site.pid(1)]
+    variables = {"cost_agent_cache_settings": {"maxmemory": "2 gigs"}, **site.cache_variables}
+    run = site.run("tune", cost_agent_pool_size=7, cost_agent_pool_max_overflow=0, **variables)
+    assert (run.code, run.changed) == (2, []), run.output
+    assert run.result_of("redis_config")["reason"] == "invalid_input"
+    assert [site.pid(0), site.pid(1)] == pids
+
+
 def test_the_largest_pool_that_fits_is_applied(site):
     largest = {"cost_agent_pool_size": 8, "cost_agent_pool_max_overflow": 0}
     plan = site.run("tune_pool", **largest, cost_agent_tuning_mode="plan")
@@ -112,3 +146,22 @@ def test_once_the_server_takes_them_the_guides_values_are_applied(site):
     assert [site.pool(n)["size"] for n in (0, 1)] == [20, 20]
     assert [site.pool(n)["max_overflow"] for n in (0, 1)] == [10, 10]
     assert "300 + 10 beside its pools" in run.result_of("connection_pool")["summary"]
+
+
+@pytest.mark.parametrize("options", [["--check", "--diff"], ["-e", "cost_agent_tuning_mode=plan"]])
+def test_a_plan_of_both_touches_neither(site, options):
+    run = site.run("tune", *options, cost_agent_pool_size=15, **site.cache_variables)
+    assert run.code == 0, run.output
+    for words in ("Plan of the pool", "Plan of the cache", "maxmemory-policy", "15 + 10"):
+        assert words in run.output
+    assert site.pool(0)["size"] == 20
+    assert site.cache_setting("maxmemory") == "0"
+
+
+def test_both_are_applied_and_a_second_run_changes_nothing(site):
+    run = site.run("tune", cost_agent_pool_size=15, **site.cache_variables)
+    assert (run.code, run.changed) == (0, ["Connection pool", "Cache settings"]), run.output
+    assert [site.pool(n)["size"] for n in (0, 1)] == [15, 15]
+    assert site.cache_setting("maxmemory") == "2147483648"
+    again = site.run("tune", cost_agent_pool_size=15, **site.cache_variables)
+    assert (again.code, again.changed) == (0, []), again.output

@@ -64,6 +64,18 @@ class TunedSite(Site):
             "cost_agent_cache_password_file": str(server["password_file"]),
         }
 
+    @property
+    def database_variables(self) -> dict[str, Any]:
+        server = self.addresses["postgres"]
+        return {
+            "cost_agent_database_host": server["host"],
+            "cost_agent_database_port": server["port"],
+            "cost_agent_database_user": server["user"],
+            "cost_agent_database_name": server["database"],
+            "cost_agent_database_password_file": str(server["password_file"]),
+            "cost_agent_database_memory_mb": "16384",
+        }
+
     def cache_setting(self, name: str) -> str:
         server = self.addresses["redis"]
         password = Path(str(server["password_file"])).read_text().strip()
@@ -150,8 +162,12 @@ def test_once_the_server_takes_them_the_guides_values_are_applied(site):
 
 @pytest.mark.parametrize("options", [["--check", "--diff"], ["-e", "cost_agent_tuning_mode=plan"]])
 def test_a_plan_of_both_touches_neither(site, options):
-    run = site.run("tune", *options, cost_agent_pool_size=15, **site.cache_variables)
+    variables = {**site.cache_variables, **site.database_variables, "cost_agent_pool_size": 15}
+    run = site.run("tune", *options, **variables)
     assert run.code == 0, run.output
+    advice = run.result_of("postgres_settings_info")["state"]["advice"]
+    [buffers] = [each for each in advice if each["setting"] == "shared_buffers"]
+    assert (buffers["verdict"], buffers["advised"] is None) == ("change", False)
     for words in ("Plan of the pool", "Plan of the cache", "maxmemory-policy", "15 + 10"):
         assert words in run.output
     assert site.pool(0)["size"] == 20

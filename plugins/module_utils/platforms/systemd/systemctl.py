@@ -20,7 +20,7 @@ _LONGEST_CALL_S = 90.0
 _PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload"),
     *("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "ExecMainCode"),
-    *("ExecMainStatus", "ActiveEnterTimestampMonotonic", "MemoryMax"),
+    *("ExecMainStatus", "ActiveEnterTimestampMonotonic", "MemoryMax", "InvocationID"),
 )
 
 
@@ -31,6 +31,7 @@ class Unit:
     Times are microseconds of the machine's monotonic clock: `started_us` of a service's process,
     `active_us` of the unit. `exit_code` is 1 for a process that exited by itself, 2 and 3 for one
     that a signal ended (siginfo's CLD_ codes); `exit_status` is then the number of either.
+    `invocation` is systemd's id of the last run of it, `restarts` counts its own new starts.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Unit:
     exit_code: int = 0
     exit_status: int = 0
     memory_max: int | None = None
+    invocation: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -119,6 +121,7 @@ def parse(block: str) -> Unit:
         exit_code=_number(values, "ExecMainCode"),
         exit_status=_number(values, "ExecMainStatus"),
         memory_max=int(limit) if limit.isdigit() else None,
+        invocation=values.get("InvocationID", ""),
     )
 
 

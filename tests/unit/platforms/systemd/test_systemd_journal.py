@@ -40,8 +40,8 @@ def test_the_oldest_lines_give_way_to_a_bound():
     assert 1000 < len(lines) < 1100
 
 
-def test_what_the_next_run_has_printed_so_far_does_not_hide_why_the_last_one_ended():
+def test_lines_of_one_run_are_left_out_unless_there_are_no_others():
     first = [journal.Line("Traceback", "a"), journal.Line("Error: no such table", "a")]
-    assert journal.of_whole_runs([*first, journal.Line("Traceback", "b")]) == first
-    assert journal.of_whole_runs(first) == first
-    assert journal.of_whole_runs([]) == []
+    assert journal.without_run([*first, journal.Line("Traceback", "b")], "b") == first
+    assert journal.without_run(first, "a") == first
+    assert journal.without_run([], "a") == []

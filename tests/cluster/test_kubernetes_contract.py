@@ -39,6 +39,17 @@ def test_a_replica_that_died_is_started_again_and_the_others_stay(started):
     assert [after[name] for name in others] == [before[name] for name in others]
 
 
+def test_scaling_keeps_what_runs(started):
+    """Which ones go is the ReplicaSet's choice: among pods of like age it draws lots."""
+    three = started.pids()
+    succeeded(started.agent(replicas=4))
+    four = started.pids()
+    assert three.items() <= four.items()
+    succeeded(started.agent(replicas=2))
+    assert len(started.pids()) == 2
+    assert started.pids().items() <= four.items()
+
+
 def test_another_release_replaces_one_replica_at_a_time(started):
     started.deploy("1.4.2")
     outcome = succeeded(started.agent())

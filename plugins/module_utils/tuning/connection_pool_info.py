@@ -83,7 +83,9 @@ def _required(agent: Agent, seen: PoolsSeen, params: Params, context: Context) -
 
     What asks for less than the agent may already have makes it no worse, and goes through.
     """
-    if not params["require_within_budget"] or seen.budget.within or seen.lessens:
+    if not params["require_within_budget"] or seen.budget.within:
+        return []
+    if _lessens(agent, seen, context):
         return []
     purpose = params["purpose"] or f"run {agent.name} within its connection budget"
     if not params["allow_over_budget"]:
@@ -91,6 +93,16 @@ def _required(agent: Agent, seen: PoolsSeen, params: Params, context: Context) -
     if context.check_mode:
         return ["Would record that it goes over the budget"]
     return [record_overdraft(agent, seen.budget, purpose, params["requested_by"], context)]
+
+
+def _lessens(agent: Agent, seen: PoolsSeen, context: Context) -> bool:
+    """Whether what is weighed asks for less than the agent, once started, may have already."""
+    demand = seen.budget.demand
+    if seen.agent.state.intent is None or demand.pooled is None:
+        return False
+    ceiling = replica_ceiling(agent, context.clock)
+    before = replace(demand, replicas=ceiling.replicas, pool=seen.deployed).pooled
+    return before is None or demand.pooled < before
 
 
 def _check(params: Params) -> None:
@@ -119,13 +131,7 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     server = with_peak(look_at_server(agent, variables, params, context), agent, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, advice = _advised(agent_seen, weighed, budget, params, context)
-    before = None
-    if agent_seen.state.intent is not None:
-        ceiling = replica_ceiling(agent, context.clock)
-        before = replace(budget.demand, replicas=ceiling.replicas, pool=deployed)
-    return PoolsSeen(
-        agent_seen, server, deployed, weighed, before, budget, tuple(workloads), advice
-    )
+    return PoolsSeen(agent_seen, server, deployed, weighed, budget, tuple(workloads), advice)
 
 
 def _advised(

@@ -8,7 +8,7 @@ import contextlib
 import json
 from datetime import datetime, timedelta, timezone
 
-from ..core.state_store import ABSENT, StateStore, VersionConflict
+from ..core.state_store import ABSENT, Entry, StateStore, VersionConflict
 from .budget import Others
 from .sessions import highest
 
@@ -26,7 +26,8 @@ class Peaks:
 
     def with_past(self, now_seen: Others, now: float) -> Others:
         """The most of now and of the last `DAYS` days; says of how many days it is."""
-        past = [found for key in self._recent(now) if (found := self._read(key)) is not None]
+        entries = [self._store.read(key) for key in self._recent(now)]
+        past = [found for entry in entries if (found := _told(entry)) is not None]
         if not past:
             return now_seen
         days = len(past)
@@ -39,7 +40,7 @@ class Peaks:
         """
         today = f"{self._prefix}/{_moment(now):{_DAY}}.json"
         entry = self._store.read(today)
-        before = self._read(today)
+        before = _told(entry)
         wanted = seen if before is None else highest([before, seen], "")
         if before is not None and _plain(before) == _plain(wanted):
             return
@@ -56,17 +57,16 @@ class Peaks:
         days = (_moment(now) - timedelta(days=back) for back in range(DAYS))
         return [f"{self._prefix}/{day:{_DAY}}.json" for day in days]
 
-    def _read(self, key: str) -> Others | None:
-        entry = self._store.read(key)
-        try:
-            plain = json.loads(entry.data) if entry else None
-            return _others(plain) if plain else None
-        except (ValueError, TypeError, KeyError):
+
+def _told(entry: Entry | None) -> Others | None:
+    """What a record says; None where there is none, or one that no version of this code wrote."""
+    try:
+        plain = json.loads(entry.data) if entry else None
+        if not plain:
             return None
-
-
-def _others(plain: dict[str, int]) -> Others:
-    return Others(int(plain["server"]), int(plain["role"]), int(plain["database"]))
+        return Others(int(plain["server"]), int(plain["role"]), int(plain["database"]))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 _KEYS = ("server", "role", "database")

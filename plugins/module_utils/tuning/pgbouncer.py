@@ -109,9 +109,7 @@ def _is_agents_client(client: Record, name: str, user: str, agent: Identity) -> 
     """By its application's name where that is told (PgBouncer 1.18), else by user and database."""
     application = client.get("application_name")
     if application:
-        return str(application) == agent.application or str(application).startswith(
-            f"{agent.application} "
-        )
+        return agent.is_called(str(application))
     return bool(client["database"] == name and client["user"] in (user, agent.role))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.result import Table
 from .advice import Advice
-from .budget import Budget, Demand
+from .budget import Budget
 from .budget_report import budget_line, budget_state, budget_table
 from .observation import AgentSeen
 from .pool_settings import PoolSettings
@@ -23,26 +23,16 @@ from .sessions import session_table
 class PoolsSeen:
     """Everything that one run found out.
 
-    `deployed` is the pool in the present environment, `weighed` the one of the budget; `before` is
-    what the agent may ask for as it is, None of one that was never started.
+    `deployed` is the pool in the present environment, `weighed` the one of the budget.
     """
 
     agent: AgentSeen
     server: ServerSeen
     deployed: PoolSettings
     weighed: PoolSettings
-    before: Demand | None
     budget: Budget
     workloads: tuple[Workload, ...]
     advice: Advice
-
-    @property
-    def lessens(self) -> bool:
-        """Whether what is weighed asks for less than the agent may have already."""
-        asked = self.budget.demand.pooled
-        if self.before is None or asked is None:
-            return False
-        return self.before.pooled is None or asked < self.before.pooled
 
     def notes(self) -> list[str]:
         """What else there is to know, in sentences."""

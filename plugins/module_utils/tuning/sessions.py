@@ -46,10 +46,13 @@ class Identity:
     is_pooled: bool = False
 
     def is_agent(self, group: SessionGroup) -> bool:
-        """Whether a group is the agent's: its name, or that and more after a space."""
-        name = group.application
-        if self.is_pooled and not name:
+        """Whether a group is the agent's."""
+        if self.is_pooled and not group.application:
             return (group.role, group.database) == (self.role, self.database)
+        return self.is_called(group.application)
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is the agent's name, or it and more after a space."""
         return name == self.application or name.startswith(f"{self.application} ")
 
 

@@ -57,9 +57,13 @@ def test_action_group_names_every_module() -> None:
     assert sorted(load("meta/runtime.yml")["action_groups"]["all"]) == MODULES
 
 
-def test_the_platform_group_names_every_module_that_is_told_a_platform() -> None:
-    told = [module for module in MODULES if "platform" in operation_of(module).argument_spec]
-    assert sorted(load("meta/runtime.yml")["action_groups"]["platform"]) == told
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [("platform", "platform"), ("budget", "others_at_peak"), ("redis", "sentinel")],
+)
+def test_a_group_names_every_module_that_is_told_the_same(group: str, option: str) -> None:
+    told = [module for module in MODULES if option in operation_of(module).argument_spec]
+    assert sorted(load("meta/runtime.yml")["action_groups"][group]) == told
 
 
 def test_the_engine_knows_its_version() -> None:

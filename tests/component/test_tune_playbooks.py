@@ -19,6 +19,7 @@ import redis
 
 from demo.stack.stack import Stack
 from tests.component.agent_site import Site
+from tests.component.backup_place import database_variables, secret
 
 GUIDE = {"cost_agent_pool_size": 20, "cost_agent_pool_max_overflow": 10}
 POLICY = {"cost_agent_autoscaler_min": 1, "cost_agent_autoscaler_cpu_window_s": 0}
@@ -47,7 +48,7 @@ class TunedSite(Site):
             port=server["port"],
             user=server["superuser"],
             dbname="postgres",
-            password=Path(str(server["superuser_password_file"])).read_text().strip(),
+            password=secret(server["superuser_password_file"]),
         )
         connection.autocommit = True
         with closing(connection), connection.cursor() as cursor:
@@ -64,21 +65,9 @@ class TunedSite(Site):
             "cost_agent_cache_password_file": str(server["password_file"]),
         }
 
-    @property
-    def database_variables(self) -> dict[str, Any]:
-        server = self.addresses["postgres"]
-        return {
-            "cost_agent_database_host": server["host"],
-            "cost_agent_database_port": server["port"],
-            "cost_agent_database_user": server["user"],
-            "cost_agent_database_name": server["database"],
-            "cost_agent_database_password_file": str(server["password_file"]),
-            "cost_agent_database_memory_mb": "16384",
-        }
-
     def cache_setting(self, name: str) -> str:
         server = self.addresses["redis"]
-        password = Path(str(server["password_file"])).read_text().strip()
+        password = secret(server["password_file"])
         with redis.Redis(server["host"], int(server["port"]), password=password) as client:
             return str(client.config_get(name)[name])
 
@@ -162,7 +151,12 @@ def test_once_the_server_takes_them_the_guides_values_are_applied(site):
 
 @pytest.mark.parametrize("options", [["--check", "--diff"], ["-e", "cost_agent_tuning_mode=plan"]])
 def test_a_plan_of_both_touches_neither(site, options):
-    variables = {**site.cache_variables, **site.database_variables, "cost_agent_pool_size": 15}
+    variables = {
+        **site.cache_variables,
+        **database_variables(site.addresses),
+        "cost_agent_database_memory_mb": "16384",
+        "cost_agent_pool_size": 15,
+    }
     run = site.run("tune", *options, **variables)
     assert run.code == 0, run.output
     advice = run.result_of("postgres_settings_info")["state"]["advice"]

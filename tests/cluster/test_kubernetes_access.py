@@ -8,11 +8,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.health.health_info import (
     HEALTH_INFO,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kubernetes.connection import (
+    Connection,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kubernetes.options import (
+    ClusterAccess,
 )
 
 from tests.cluster.kubernetes_platform import KubernetesPlatform
@@ -80,6 +88,22 @@ def test_no_key_of_a_kubeconfig_is_left_in_a_file(platform, tmp_path, monkeypatc
     option = {"kubeconfig": str(platform.cluster.kubeconfig)}
     succeeded(platform.info(kubernetes=option))
     assert list(scratch.iterdir()) == []
+
+
+def test_threads_that_read_a_kubeconfig_at_once_do_not_share_its_files(platform):
+    """The library keeps one table of files for the whole process."""
+    access = ClusterAccess(kubeconfig=str(platform.cluster.kubeconfig))
+    together = threading.Barrier(8)
+
+    def connect():
+        together.wait(30)
+        return [Connection(access, "connect").credentials() for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as threads:
+        runs = [threads.submit(connect) for _ in range(8)]
+        found = [credentials for run in runs for credentials in run.result(60)]
+    assert found[0].client_key
+    assert set(found) == {found[0]}
 
 
 def test_the_variables_of_kubernetes_core_lead_to_the_cluster(platform, monkeypatch):

@@ -248,6 +248,7 @@ def test_two_runs_at_once_do_not_cross(platform):
         run.start()
     for run in runs:
         run.join(120)
-    assert [outcome.get("failed") for outcome in outcomes] == [None, None]
+    for outcome in outcomes:
+        succeeded(outcome)
     wait_until(lambda: len(platform.pods()) == platform.workload()["spec"]["replicas"])
     assert platform.info()["state"]["intent"]["replicas"] == len(platform.pods())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _POD_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _MAX_CONNECTIONS = 8
+# The library has one table of such files for the process: another thread would be handed ours.
+_READING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Connection:
         credentials that cannot be had.
         """
         # The library writes the kubeconfig's keys to files, and leaves them when it is forked.
-        with tempfile.TemporaryDirectory(prefix="cost-agent-kube-") as folder:
+        with _READING, tempfile.TemporaryDirectory(prefix="cost-agent-kube-") as folder:
             self._configuration = _configuration(access, folder, wanted)
             self.server: str = self._configuration.host.rstrip("/")
             self._files = _read_files(self._configuration)

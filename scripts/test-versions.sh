@@ -18,7 +18,7 @@ try() {
     (
         export PATH="$venv/bin:$PATH"
         pytest -q --numprocesses 2 --dist loadfile \
-            tests/unit tests/component/test_{engine_action,two_ways,operator_callback}.py \
+            tests/unit tests/component/test_{engine_action,two_ways,operator_callback,preload}.py \
             tests/component/test_playbooks.py::test_a_deploy_serves_the_release_and_records_it_good
     )
 }

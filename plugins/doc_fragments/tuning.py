@@ -116,7 +116,7 @@ options:
   interval_s:
     description: Seconds between these looks.
     type: float
-    default: 0.1
+    default: 0.05
   detailed_path:
     description:
       - Where replicas tell their pool, as C(pool) with C(size), C(max_overflow), C(timeout_s),

@@ -111,7 +111,7 @@ def ansible_environment(record: Path) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT}/.venv/collections:{FIXTURES}/collections",
         "ANSIBLE_CALLBACK_PLUGINS": str(FIXTURES / "callback_plugins"),
-        "ANSIBLE_CALLBACKS_ENABLED": "record",
+        "ANSIBLE_CALLBACKS_ENABLED": "record,optiinfra.cost_agent.preload",
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "RECORD_FILE": str(record),
     }

@@ -30,12 +30,12 @@ from .observation import (
     budget_of,
     check_options,
     look_at_agent,
+    look_at_both,
     observation_arguments,
 )
 from .overdraft import record_overdraft
 from .pool_settings import VARIABLES, PoolSettings, read_pool_settings, settings_in
 from .replica_pools import ReplicaPool
-from .server_look import look_at_server, with_peak
 
 # A replica that has just become ready may take a moment to say so in its detailed health.
 _SETTLES_WITHIN_S = 10.0
@@ -103,10 +103,7 @@ def _require_started(agent: Agent) -> None:
 def _decide(agent: Agent, wanted: PoolSettings, params: Params, context: Context) -> _Change:
     driver = open_driver(agent, None, context.clock)
     before = driver.environment()
-    seen = look_at_agent(agent, driver, params, context)
-    server = with_peak(
-        look_at_server(agent, before.variables(), params, context), agent, params, context
-    )
+    seen, server = look_at_both(agent, driver, before.variables(), params, context)
     budget = budget_of(seen, server, wanted, params)
     change = _Change(agent, wanted, before, _with_pool(before, wanted), seen, budget)
     if change.is_one or any(pool.running not in (None, wanted) for pool in seen.pools):

@@ -29,7 +29,7 @@ from .observation import (
     AgentSeen,
     budget_of,
     check_options,
-    look_at_agent,
+    look_at_both,
     observation_arguments,
     paths_in,
 )
@@ -39,7 +39,7 @@ from .pool_settings import PoolSettings, settings_in
 from .replica_endpoints import Endpoints
 from .replica_pools import measure_pools
 from .samples import Workload
-from .server_look import look_at_server, with_peak
+from .server_look import look_at_server
 from .sessions import session_table
 
 _LONGEST_WINDOW_S = 3600
@@ -127,8 +127,7 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     present = driver.environment()
     variables = present.updated(params["environment"], params["environment_secrets"]).variables()
     deployed, weighed = settings_in(present.variables()), settings_in(variables)
-    agent_seen = look_at_agent(agent, driver, params, context)
-    server = with_peak(look_at_server(agent, variables, params, context), agent, params, context)
+    agent_seen, server = look_at_both(agent, driver, variables, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, advice = _advised(agent_seen, weighed, budget, params, context)
     return PoolsSeen(agent_seen, server, deployed, weighed, budget, tuple(workloads), advice)

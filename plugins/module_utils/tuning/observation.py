@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +31,7 @@ from .metrics import DEFAULT_PREFIX
 from .pool_settings import PoolSettings
 from .replica_endpoints import Endpoints
 from .replica_pools import Paths, ReplicaPool, ask_pools
-from .server_look import ServerSeen
+from .server_look import ServerSeen, look_at_server, with_peak
 
 _MOST_LOOKS = 1000
 
@@ -65,6 +67,20 @@ def check_options(params: Params) -> None:
     for name, least in (("interval_s", 0), ("probe_timeout_s", 0.001)):
         if not least <= params[name] <= 3600:
             raise invalid_option(name, f"{params[name]:g} is out of range", f"Give {least} to 3600")
+
+
+def look_at_both(
+    agent: Agent,
+    driver: Driver,
+    environment: Mapping[str, str],
+    params: Params,
+    context: Context,
+) -> tuple[AgentSeen, ServerSeen]:
+    """The agent, and its database with everybody else at peak; each waits for its own servers."""
+    with ThreadPoolExecutor(1) as meanwhile:
+        looking = meanwhile.submit(look_at_server, agent, environment, params, context)
+        seen = look_at_agent(agent, driver, params, context)
+        return seen, with_peak(looking.result(), agent, params, context)
 
 
 def look_at_agent(agent: Agent, driver: Driver, params: Params, context: Context) -> AgentSeen:
@@ -114,7 +130,7 @@ def observation_arguments() -> dict[str, dict[str, Any]]:
         "outside_pool": {"type": "int"},
         "others_at_peak": {"type": "int"},
         "looks": {"type": "int", "default": 3},
-        "interval_s": {"type": "float", "default": 0.1},
+        "interval_s": {"type": "float", "default": 0.05},
         "detailed_path": {"type": "str", "default": "/api/v1/health/detailed"},
         "metrics_path": {"type": "str", "default": "/metrics"},
         "metrics_prefix": {"type": "str", "default": DEFAULT_PREFIX},

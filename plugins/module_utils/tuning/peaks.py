@@ -18,63 +18,51 @@ _DAY = "%Y-%m-%d"
 
 
 class Peaks:
-    """One small record a day, under `connections/<agent>/<date>.json`; dates are UTC."""
+    """One small record, `connections/<agent>`: the most of each of the last days, which are UTC."""
 
     def __init__(self, store: StateStore, agent: str) -> None:
         self._store = store
-        self._prefix = f"connections/{agent}"
+        self._key = f"connections/{agent}"
 
-    def with_past(self, now_seen: Others, now: float) -> Others:
-        """The most of now and of the last `DAYS` days; says of how many days it is."""
-        entries = [self._store.read(key) for key in self._recent(now)]
-        past = [found for entry in entries if (found := _told(entry)) is not None]
-        if not past:
-            return now_seen
-        days = len(past)
-        return highest([now_seen, *past], "most today" if days == 1 else f"peak of {days} days")
+    def with_past(self, seen: Others, now: float, keep: bool = True) -> Others:
+        """The most of now and of the last `DAYS` days; says of how many days it is.
 
-    def keep(self, seen: Others, now: float) -> None:
-        """Raise today's record to this, and drop those that are too old.
-
-        A run that writes at the same moment may win; the next look makes up for it.
+        With `keep`, now is on record afterwards. A run that writes at the same moment may win; the
+        next look makes up for it.
         """
-        today = f"{self._prefix}/{_moment(now):{_DAY}}.json"
-        entry = self._store.read(today)
-        before = _told(entry)
-        wanted = seen if before is None else highest([before, seen], "")
-        if before is not None and _plain(before) == _plain(wanted):
-            return
-        data = json.dumps(_plain(wanted), separators=(",", ":")).encode()
-        with contextlib.suppress(VersionConflict):
-            self._store.write(today, data, expect=entry.version if entry else ABSENT)
-        if entry is None:
-            recent = {*self._recent(now)}
-            for key in self._store.list(self._prefix):
-                if key not in recent:
-                    self._store.delete(key)
-
-    def _recent(self, now: float) -> list[str]:
-        days = (_moment(now) - timedelta(days=back) for back in range(DAYS))
-        return [f"{self._prefix}/{day:{_DAY}}.json" for day in days]
+        entry = self._store.read(self._key)
+        before = _days(entry)
+        days = {day: before[day] for day in _recent(now) if day in before}
+        if keep:
+            today = _recent(now)[0]
+            days[today] = highest([seen, days[today]] if today in days else [seen], "")
+            if days != before:
+                data = json.dumps({day: _plain(each) for day, each in days.items()}).encode()
+                with contextlib.suppress(VersionConflict):
+                    self._store.write(self._key, data, expect=entry.version if entry else ABSENT)
+        if not days:
+            return seen
+        of = "most today" if len(days) == 1 else f"peak of {len(days)} days"
+        return highest([seen, *days.values()], of)
 
 
-def _told(entry: Entry | None) -> Others | None:
-    """What a record says; None where there is none, or one that no version of this code wrote."""
+def _recent(now: float) -> list[str]:
+    """The dates that count, today's first."""
+    today = datetime.fromtimestamp(now, timezone.utc)
+    return [f"{today - timedelta(days=back):{_DAY}}" for back in range(DAYS)]
+
+
+def _days(entry: Entry | None) -> dict[str, Others]:
+    """What a record says; nothing where there is none, or one that this code did not write."""
     try:
-        plain = json.loads(entry.data) if entry else None
-        if not plain:
-            return None
-        return Others(int(plain["server"]), int(plain["role"]), int(plain["database"]))
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-_KEYS = ("server", "role", "database")
+        told = json.loads(entry.data) if entry else {}
+        return {
+            day: Others(int(each["server"]), int(each["role"]), int(each["database"]))
+            for day, each in told.items()
+        }
+    except (AttributeError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def _plain(others: Others) -> dict[str, int]:
-    return {key: getattr(others, key) for key in _KEYS}
-
-
-def _moment(now: float) -> datetime:
-    return datetime.fromtimestamp(now, timezone.utc)
+    return {"server": others.server, "role": others.role, "database": others.database}

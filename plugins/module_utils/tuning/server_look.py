@@ -134,10 +134,8 @@ def with_peak(seen: ServerSeen, agent: Agent, params: Params, context: Context) 
 
 
 def _peak(seen: Others, agent: Agent, context: Context) -> Others:
-    peaks, now = Peaks(agent.store, agent.name), context.clock.now()
-    if not context.check_mode and read_intent(agent.store, agent.name) is not None:
-        peaks.keep(seen, now)
-    return peaks.with_past(seen, now)
+    keep = not context.check_mode and read_intent(agent.store, agent.name) is not None
+    return Peaks(agent.store, agent.name).with_past(seen, context.clock.now(), keep)
 
 
 def _made(kind: Any, values: Mapping[str, Any]) -> Any:

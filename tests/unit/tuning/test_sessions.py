@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,34 +76,46 @@ def test_the_table_merges_databases_and_puts_the_most_first() -> None:
 
 def test_what_was_seen_on_other_days_counts_for_a_week(tmp_path: Path) -> None:
     peaks = Peaks(FileStateStore(tmp_path), "cost-agent")
-    peaks.keep(Others(50, 5, 6), NOW)
-    peaks.keep(Others(20, 9, 1), NOW + DAY_S)
+    assert peaks.with_past(Others(50, 5, 6), NOW) == Others(50, 5, 6, "most today")
+    peaks.with_past(Others(20, 9, 1), NOW + DAY_S)
     later = NOW + 2 * DAY_S
-    assert peaks.with_past(Others(1, 1, 1), later) == Others(50, 9, 6, "peak of 2 days")
-    assert peaks.with_past(Others(1, 1, 1, "now"), NOW + (DAYS + 1) * DAY_S).seen == "now"
+    assert peaks.with_past(Others(1, 1, 1), later, keep=False) == Others(50, 9, 6, "peak of 2 days")
+    much_later = NOW + (DAYS + 1) * DAY_S
+    assert peaks.with_past(Others(1, 1, 1, "now"), much_later, keep=False).seen == "now"
 
 
-def test_a_day_has_one_record_which_only_grows(tmp_path: Path) -> None:
+def test_a_day_only_grows_and_is_written_only_then(tmp_path: Path) -> None:
     store = FileStateStore(tmp_path)
     peaks = Peaks(store, "cost-agent")
-    for number in (5, 9, 3):
-        peaks.keep(Others(number, 0, 0), NOW)
-    assert len(store.list("connections/cost-agent")) == 1
-    assert peaks.with_past(Others(0), NOW).server == 9
+    versions = []
+    for number, most in ((5, 5), (9, 9), (3, 9)):
+        assert peaks.with_past(Others(number, 0, 0), NOW).server == most
+        versions.append(store.read("connections/cost-agent").version)
+    assert versions[0] != versions[1] == versions[2]
 
 
 def test_old_days_go(tmp_path: Path) -> None:
     store = FileStateStore(tmp_path)
     peaks = Peaks(store, "cost-agent")
     for day in range(DAYS + 5):
-        peaks.keep(Others(1), NOW + day * DAY_S)
-    assert len(store.list("connections/cost-agent")) == DAYS
+        peaks.with_past(Others(1), NOW + day * DAY_S)
+    assert store.list("connections") == ["connections/cost-agent"]
+    assert len(json.loads(store.read("connections/cost-agent").data)) == DAYS
 
 
-def test_a_damaged_record_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_only_looked_at_is_not_kept(tmp_path: Path) -> None:
     store = FileStateStore(tmp_path)
+    assert (
+        Peaks(store, "cost-agent").with_past(Others(5, seen="now"), NOW, keep=False).seen == "now"
+    )
+    assert store.list("connections") == []
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"2026-01-01": 5}', b'{"2026-01-01": {}}'])
+def test_a_damaged_record_is_passed_over_and_replaced(tmp_path: Path, damage: bytes) -> None:
+    store = FileStateStore(tmp_path)
+    store.write("connections/cost-agent", damage)
     peaks = Peaks(store, "cost-agent")
-    peaks.keep(Others(5), NOW)
-    [key] = store.list("connections/cost-agent")
-    store.write(key, b"{")
-    assert peaks.with_past(Others(1, seen="now"), NOW).server == 1
+    assert peaks.with_past(Others(1, seen="now"), NOW, keep=False).server == 1
+    assert peaks.with_past(Others(2), NOW).server == 2
+    assert peaks.with_past(Others(1), NOW).server == 2

@@ -13,6 +13,7 @@ import pytest
 from tests.component.playbook_run import CHECKOUT
 
 PLAY = """
+import gc
 import sys
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
@@ -31,6 +32,7 @@ if missing:
 manager = VariableManager(loader=loader, inventory=inventory)
 play = Play().load({"name": "p", "hosts": hosts}, variable_manager=manager, loader=loader)
 callback_loader.get("optiinfra.cost_agent.preload").v2_playbook_on_play_start(play)
+assert gc.get_freeze_count() > 10_000, "the workers would copy what they share"
 print(*sorted(name for name in ("docker", "kubernetes", "psycopg2") if sys.modules.get(name)))
 """
 

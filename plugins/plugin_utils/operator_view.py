@@ -267,6 +267,8 @@ def failure(result: Mapping[str, Any], width: int) -> list[Line]:
     drawn = {"msg", "log_tail", "reason"}
     if tables_of(result):
         drawn |= {"tables", "state", "summary", "duration"}
+    if result.get("reason"):
+        drawn.add("failed_when_result")  # which repeats that it failed
     lines = paragraph(result["msg"], width, 4) if isinstance(result.get("msg"), str) else []
     for content in tables_of(result):
         lines += table(content, width)

@@ -202,7 +202,13 @@ def test_a_failure_shows_message_table_log_tail_and_all_the_rest_but_the_state_i
 
 def test_without_a_table_a_failure_shows_its_state():
     result = {"reason": "timeout", "msg": "Failed to stop.", "state": {"pid": 7}}
+    result["failed_when_result"] = True
     assert drawn(view.failure(result, 80)) == '    Failed to stop.\n    state: {"pid": 7}'
+
+
+def test_a_condition_of_the_playbook_is_told_where_nothing_else_says_why():
+    result = {"failed_when_result": True, "status": 404}
+    assert drawn(view.failure(result, 80)) == "    failed_when_result: true\n    status: 404"
 
 
 def test_a_number_is_not_parted_from_its_unit():

@@ -21,7 +21,8 @@ description:
     are plain ASCII of at most 80 columns where words allow it.
   - With C(-v) and above, all output of the P(ansible.builtin.default#callback) callback comes
     first, and the lines of this one follow it.
-  - A failure shows everything in its result that has content, without C(-v) too.
+  - A failure shows everything in its result that has content, without C(-v) too. Where it has
+    tables, they stand for its C(state), which C(-v) shows.
 notes:
   - O(display_skipped_hosts), O(check_mode_markers) and, where it exists,
     C(display_included_hosts) count with C(-v) only.
@@ -45,8 +46,8 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
-from ansible.utils.color import stringc
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils import operator_view as view
+from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.colours import painted
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.live_line import LiveLine
 from ansible_collections.optiinfra.cost_agent.plugins.plugin_utils.run_tally import RunTally
 
@@ -58,19 +59,6 @@ _FREE_STRATEGIES = ("free", "host_pinned")
 # What the controller does at once, and `pause`, which asks in the place of the running step.
 _AT_ONCE = ("add_host", "assert", "debug", "fail", "group_by", "include_role", "include_tasks")
 _AT_ONCE += ("include_vars", "meta", "pause", "set_fact", "set_stats", "validate_argument_spec")
-_COLOURS = {
-    "ok": C.COLOR_OK,
-    "healthy": C.COLOR_OK,
-    "changed": C.COLOR_CHANGED,
-    "degraded": "yellow",
-    "unknown": "magenta",
-    "down": C.COLOR_ERROR,
-    "failed": C.COLOR_ERROR,
-    "unreachable": C.COLOR_UNREACHABLE,
-    "+": C.COLOR_DIFF_ADD,
-    "-": C.COLOR_DIFF_REMOVE,
-    "@": C.COLOR_DIFF_LINES,
-}
 
 
 class CallbackModule(DefaultCallback):
@@ -378,16 +366,12 @@ class CallbackModule(DefaultCallback):
     def _say(self, lines: list[view.Line], stderr: bool = False) -> None:
         for line in lines:
             text = view.text_of(line)
-            painted = "".join(_painted(*span) for span in line)
-            if painted == text:
+            shown = painted(line)
+            if shown == text:
                 self._display.display(text, stderr=stderr)
             else:
-                self._display.display(painted, stderr=stderr, screen_only=True)
+                self._display.display(shown, stderr=stderr, screen_only=True)
                 self._display.display(text, stderr=stderr, log_only=True)
-
-
-def _painted(text: str, word: str) -> str:
-    return stringc(text, _COLOURS[word]) if word in _COLOURS else text
 
 
 def _censor_exception(values: dict[str, Any]) -> None:

@@ -33,10 +33,13 @@ _TEXT_COLUMN = 31
 _NARROWEST_TEXT = 24
 _NARROWEST_CELL = 12
 _LISTED_HOSTS = 8
-_GAP = "   "
+_GAP, _SMALL_GAP = "   ", "  "
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|.)")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|[kMGT]?i?B)(?![\w]))")
+# A number and its unit, and a sum of numbers.
+_INSIDE_QUANTITY = re.compile(
+    r"(?<=\d) (?=(?:%|ms|s|min|h|[kMGT]?i?B)(?![\w]))|(?<=\d) (?=\+ \d)|(?<=\d \+) (?=\d)"
+)
 _QUANTITY = re.compile(r"[<>]?[-+]?\d+(\.\d+)?( ?[%A-Za-z/]+)?")
 
 
@@ -84,14 +87,16 @@ def shorten(label: str) -> str:
     return label[: _LONGEST_LABEL - 3].rstrip() + "..."
 
 
-def _wrap(text: str, width: int, first: str = "", others: str = "") -> list[str]:
-    """Lines broken at blanks, never inside a word or between a number and its unit."""
+def _wrap(
+    text: str, width: int, first: str = "", others: str = "", break_words: bool = False
+) -> list[str]:
+    """Lines broken at blanks, never inside a word or a quantity such as `5 ms` or `20 + 10`."""
     wrapped = textwrap.wrap(
-        _BEFORE_UNIT.sub("\0", text),
+        _INSIDE_QUANTITY.sub("\0", text),
         width,
         initial_indent=first,
         subsequent_indent=others,
-        break_long_words=False,
+        break_long_words=break_words,
         break_on_hyphens=False,
     )
     return [line.replace("\0", " ") for line in wrapped]
@@ -182,35 +187,44 @@ def table(content: Mapping[str, Any], width: int, indent: int = 4) -> list[Line]
     rows = [[plain(cell) for cell in row] for row in content["rows"]]
     count = max([len(columns), *map(len, rows)])
     rows = [row + [""] * (count - len(row)) for row in [columns, *rows]]
-    right = [_is_quantities([row[i] for row in rows[1:]]) for i in range(count)]
-    room = width - indent - len(_GAP) * (count - 1)
-    widths = _fitted([[row[i] for row in rows] for i in range(count)], room)
-    return [line for row in rows for line in _table_row(row, widths, right, indent)]
+    cells = [[row[i] for row in rows] for i in range(count)]
+    words = [max(map(_longest_word, column)) for column in cells]
+    gap = _GAP if indent + sum(words) + len(_GAP) * (count - 1) <= width else _SMALL_GAP
+    widths = _fitted(cells, words, width - indent - len(gap) * (count - 1))
+    right = [_is_quantities(column[1:]) for column in cells]
+    return [line for row in rows for line in _table_row(row, widths, right, " " * indent, gap)]
 
 
-def _fitted(columns: list[list[str]], room: int) -> list[int]:
-    """Widths that fit: running text gives way before a word, such as an id, is broken."""
+def _fitted(columns: list[list[str]], words: list[int], room: int) -> list[int]:
+    """Widths that fit: running text gives way first, then all down to their longest words.
+
+    Only where that is not enough is a word broken, such as an id.
+    """
     widths = [max(map(len, column)) for column in columns]
-    words = [max(len(word) for cell in column for word in cell.split(" ")) for column in columns]
-    while sum(widths) > room and max(widths) > _NARROWEST_CELL:
-        running = [i for i, word in enumerate(words) if widths[i] > max(word, _NARROWEST_CELL)]
-        widths[max(running or range(len(widths)), key=lambda i: widths[i])] -= 1
+    running = [max(word, _NARROWEST_CELL) for word in words]
+    for least in (running, words, [_NARROWEST_CELL] * len(columns)):
+        wide = [i for i, width in enumerate(widths) if width > least[i]]
+        while wide and sum(widths) > room:
+            widths[max(wide, key=lambda i: widths[i])] -= 1
+            wide = [i for i in wide if widths[i] > least[i]]
     return widths
 
 
-def _table_row(row: list[str], widths: list[int], right: list[bool], indent: int) -> list[Line]:
-    cells = [
-        textwrap.wrap(cell, max(width, 1), break_on_hyphens=False)
-        for cell, width in zip(row, widths)
-    ]
+def _longest_word(cell: str) -> int:
+    return max(map(len, _INSIDE_QUANTITY.sub("\0", cell).split(" ")))
+
+
+def _table_row(
+    row: list[str], widths: list[int], right: list[bool], indent: str, gap: str
+) -> list[Line]:
+    cells = [_wrap(cell, max(width, 1), break_words=True) for cell, width in zip(row, widths)]
     lines = []
     for depth in range(max(1, *map(len, cells)) if cells else 0):
-        line: Line = [(" " * indent, "")]
+        line: Line = [(indent, "")]
         for i, cell in enumerate(cells):
             text = cell[depth] if depth < len(cell) else ""
             padded = text.rjust(widths[i]) if right[i] else text.ljust(widths[i])
-            gap = _GAP if i else ""
-            line += [(gap, ""), (padded, text if text in VERDICTS else "")]
+            line += [(gap if i else "", ""), (padded, text if text in VERDICTS else "")]
         lines.append(_without_trailing_blanks(line))
     return lines
 
@@ -246,8 +260,15 @@ def details(values: Mapping[str, Any], width: int, indent: int = 4) -> list[Line
 
 
 def failure(result: Mapping[str, Any], width: int) -> list[Line]:
-    """The body of a failed step: message, tables, log tail, then all the rest of the result."""
-    drawn = {"msg", "log_tail", "reason"} | ({"tables"} if tables_of(result) else set())
+    """The body of a failed step: message, tables, log tail, then all the rest of the result.
+
+    Tables say for a person what `state` and `summary` say for a playbook.
+    """
+    drawn = {"msg", "log_tail", "reason"}
+    if tables_of(result):
+        drawn |= {"tables", "state", "summary", "duration"}
+    if result.get("reason"):
+        drawn.add("failed_when_result")  # which repeats that it failed
     lines = paragraph(result["msg"], width, 4) if isinstance(result.get("msg"), str) else []
     for content in tables_of(result):
         lines += table(content, width)

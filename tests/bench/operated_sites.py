@@ -17,11 +17,15 @@ from typing import Any
 
 from demo.stack import Addresses, Stack
 from demo.stack.ports import LOOPBACK
+from tests.bench import guides_pool
+from tests.bench.figures import Figure
 from tests.cluster.home.layout import API_ADDRESS
 from tests.cluster.kubernetes_site import KubernetesSite
 from tests.cluster.reached import Cluster, NoCluster, reached_cluster
 from tests.component.agent_site import AGENT_SOURCE, Site, environment, variables
+from tests.component.backup_place import database_variables
 from tests.component.playbook_run import Run
+from tests.component.raised_server import SERVERS, allow_connections
 from tests.images import archives, systemd_archive
 from tests.load.haproxy import Haproxy
 from tests.platforms.docker_site import DockerSite
@@ -30,6 +34,7 @@ from tests.platforms.systemd_platform import agent_machine
 from tests.platforms.systemd_site import SystemdSite
 
 FIRST, SECOND = "1.4.1", "1.4.2"
+POOL_STEP = "pool 4 + 2 -> 20 + 10"
 # Longer than haproxy takes to see that a replica is going: three checks, 200 ms apart.
 _DRAIN_S = 2
 # Health has to hold for a moment, so that the playbooks do all that they do; not for half a minute.
@@ -47,10 +52,14 @@ _SETTINGS = {**_SOAK, "cost_agent_health_thresholds": _THRESHOLDS}
 
 @dataclass(frozen=True)
 class Operated:
-    """Where clients send their requests, and what an operator does meanwhile, in order."""
+    """Where clients send their requests, and what an operator does meanwhile, in order.
+
+    `before` is what was measured without a load.
+    """
 
     url: str
     steps: Mapping[str, Callable[[], Run]]
+    before: Sequence[Figure] = ()
 
 
 def succeeded(run: Run) -> Run:
@@ -61,13 +70,22 @@ def succeeded(run: Run) -> Run:
 
 
 @contextmanager
-def servers(folder: Path, host: str = LOOPBACK) -> Iterator[Addresses]:
-    """PostgreSQL and Redis, at an address that replicas reach as well."""
+def servers(folder: Path, host: str = LOOPBACK) -> Iterator[Stack]:
+    """PostgreSQL with its defaults and Redis, at an address that replicas reach as well."""
     stack = Stack(folder / "stack", host=host)
     try:
-        yield stack.up(only=["postgres", "redis"])
+        stack.up(only=SERVERS)
+        yield stack
     finally:
         stack.down(purge=True)
+
+
+@contextmanager
+def roomy_servers(folder: Path, host: str) -> Iterator[Addresses]:
+    """The same, with connections for the guide's pool."""
+    with servers(folder, host) as stack:
+        allow_connections(stack, guides_pool.ENOUGH_CONNECTIONS)
+        yield stack.up(only=SERVERS)
 
 
 @contextmanager
@@ -90,12 +108,15 @@ def docker_engine() -> Iterator[Engine]:
 
 @contextmanager
 def process_agent(folder: Path) -> Iterator[Operated]:
-    """Two replicas behind haproxy, which knows a third."""
+    """Two replicas behind haproxy, which knows a third; first on a server with its defaults."""
     with servers(folder) as stack:
-        drain = {"cost_agent_environment": {**environment(stack), "DRAIN_SECONDS": str(_DRAIN_S)}}
-        site = Site(folder, stack, {**_SETTINGS, **drain})
+        addresses = stack.up(only=SERVERS)
+        drain = {**environment(addresses), "DRAIN_SECONDS": str(_DRAIN_S)}
+        site = Site(folder, addresses, {**_SETTINGS, "cost_agent_environment": drain})
         try:
             succeeded(site.deploy(FIRST))
+            before = list(guides_pool.refused(site.play))
+            allow_connections(stack, guides_pool.ENOUGH_CONNECTIONS)
             with proxy(folder, site.port, 3, up=2) as url:
                 yield Operated(
                     url,
@@ -104,8 +125,10 @@ def process_agent(folder: Path) -> Iterator[Operated]:
                         "deploy": lambda: site.play("deploy", *variables(SECOND, AGENT_SOURCE)),
                         "rollback": lambda: site.play("rollback", *roll_back_to(FIRST)),
                         "scale 2 -> 3": lambda: site.play("scale", *count(3)),
+                        POOL_STEP: lambda: guides_pool.applied(site.play("tune_pool")),
                         "scale 3 -> 2": lambda: site.play("scale", *count(2)),
                     },
+                    before,
                 )
         finally:
             site.play("stop")
@@ -115,10 +138,12 @@ def process_agent(folder: Path) -> Iterator[Operated]:
 @contextmanager
 def systemd_agent(folder: Path) -> Iterator[Operated]:
     """One replica, asked directly; its socket outlives it."""
-    with docker_engine() as engine, servers(folder, engine.gateway()) as stack:
+    with docker_engine() as engine, roomy_servers(folder, engine.gateway()) as stack:
         engine.load(systemd_archive())
         with agent_machine(engine, f"cost-agent-bench-{secrets.token_hex(3)}") as machine:
-            site = SystemdSite(machine, stack, folder, {**_SETTINGS, "cost_agent_replicas": 1})
+            # The machine has no psycopg2: the controller asks the database.
+            variables_ = {**_SETTINGS, **database_variables(stack), "cost_agent_replicas": 1}
+            site = SystemdSite(machine, stack, folder, variables_)
             succeeded(site.deploy(FIRST))
             yield Operated(
                 f"http://{machine.address}:8001",
@@ -127,6 +152,7 @@ def systemd_agent(folder: Path) -> Iterator[Operated]:
                     "deploy": lambda: site.deploy(SECOND),
                     "rollback": lambda: site.play("rollback", *roll_back_to(FIRST)),
                     "scale 1 -> 3": lambda: site.play("scale", *count(3)),
+                    POOL_STEP: lambda: guides_pool.applied(site.play("tune_pool")),
                     "scale 3 -> 1": lambda: site.play("scale", *count(1)),
                 },
             )
@@ -135,7 +161,7 @@ def systemd_agent(folder: Path) -> Iterator[Operated]:
 @contextmanager
 def docker_agent(folder: Path) -> Iterator[Operated]:
     """Three containers behind haproxy, which knows two more."""
-    with docker_engine() as engine, servers(folder, engine.gateway()) as stack:
+    with docker_engine() as engine, roomy_servers(folder, engine.gateway()) as stack:
         engine.load(archives()["releases"])
         site = DockerSite(folder, engine, stack, _SETTINGS)
         try:
@@ -170,7 +196,7 @@ def own_cluster() -> Cluster:
 def kubernetes_site(folder: Path) -> Iterator[KubernetesSite]:
     """An agent's namespace, with nothing deployed yet, on a cluster of our own."""
     cluster = own_cluster()
-    with servers(folder, API_ADDRESS) as stack:
+    with roomy_servers(folder, API_ADDRESS) as stack:
         site = KubernetesSite(cluster, stack, folder)
         site.variables.update(_SETTINGS)
         try:
@@ -209,5 +235,6 @@ def _image_steps(play: Callable[..., Run]) -> dict[str, Callable[[], Run]]:
         "deploy": step("deploy", release=image(SECOND)),
         "rollback": step("rollback", rollback_to=image(FIRST)),
         "scale 3 -> 5": step("scale", replicas=5),
+        POOL_STEP: lambda: guides_pool.applied(play("tune_pool")),
         "scale 5 -> 3": step("scale", replicas=3),
     }

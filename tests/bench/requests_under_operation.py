@@ -20,6 +20,7 @@ _BETWEEN = RATE  # requests: a second of them before each step and after the las
 
 def requests_under_operation(platform: str, agent: Operated) -> Iterator[Figure]:
     """Every step once, under one load that goes on until there were enough requests."""
+    yield from agent.before
     say()
     say(f"{platform + ', under load':<30}{'s':>8}{'requests':>10}{'failed':>8}")
     with OpenLoad(f"{agent.url}/api/v1/health", RATE, timeout_s=30) as load:

@@ -192,6 +192,8 @@ def test_an_agent_that_does_not_read_the_variables_is_found_out(site):
     assert outcome["reason"] == "failed_state"
     assert "runs with a pool of 20 + 2" in outcome["msg"]
     assert "it reads DB_POOL_SIZE" in outcome["msg"]
+    [table] = outcome["tables"]
+    assert [row[2] for row in table["rows"]] == ["20 + 2", "20 + 2"]
     assert site.pool()["max_overflow"] == 10, "taken back"
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 import redis
 
 from demo.stack.stack import Stack
 from tests.component.agent_site import Site
 from tests.component.backup_place import database_variables, secret
+from tests.component.raised_server import SERVERS, allow_connections
 
 GUIDE = {"cost_agent_pool_size": 20, "cost_agent_pool_max_overflow": 10}
+PLAN = ["-e", "cost_agent_tuning_mode=plan"]
 POLICY = {"cost_agent_autoscaler_min": 1, "cost_agent_autoscaler_cpu_window_s": 0}
 
 
@@ -30,7 +30,7 @@ class TunedSite(Site):
 
     def __init__(self, folder: Path) -> None:
         self.stack = Stack(folder / "stack")
-        self.addresses = self.stack.up(only=["postgres", "redis"])
+        self.addresses = self.stack.up(only=SERVERS)
         super().__init__(folder, self.addresses)
 
     def close(self) -> None:
@@ -39,22 +39,6 @@ class TunedSite(Site):
 
     def run(self, playbook: str, *options: str, **variables: Any) -> Any:
         return self.play(playbook, "-e", json.dumps(variables), *options)
-
-    def allow_connections(self, count: int) -> None:
-        """Another max_connections, which takes a restart of the server."""
-        server = self.addresses["postgres"]
-        connection = psycopg2.connect(
-            host=server["host"],
-            port=server["port"],
-            user=server["superuser"],
-            dbname="postgres",
-            password=secret(server["superuser_password_file"]),
-        )
-        connection.autocommit = True
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute(f"ALTER SYSTEM SET max_connections = {count}")
-        self.stack.down()
-        assert self.stack.up(only=["postgres", "redis"]) == self.addresses
 
     @property
     def cache_variables(self) -> dict[str, Any]:
@@ -103,6 +87,9 @@ def test_a_default_server_refuses_the_guides_pool_with_the_table(site, options):
     assert "set pool_size 8 with max_overflow 0" in result["msg"]
     for words in ("agent at its ceiling", "300", "available", "100 - 3 for superusers"):
         assert words in run.output
+    refusal = run.output.partition("failed    budget\n")[2].splitlines()
+    assert not [line for line in refusal if "{" in line], run.output
+    assert max(len(line) for line in refusal if "/roles/service/" not in line) <= 80
     assert [site.pid(0), site.pid(1)] == pids
 
 
@@ -124,8 +111,9 @@ def test_a_cache_that_is_refused_keeps_the_pool_as_it_is(site):
 
 def test_the_largest_pool_that_fits_is_applied(site):
     largest = {"cost_agent_pool_size": 8, "cost_agent_pool_max_overflow": 0}
-    plan = site.run("tune_pool", **largest, cost_agent_tuning_mode="plan")
-    assert (plan.code, plan.changed) == (0, []), plan.output
+    for options, would_change in ((PLAN, []), (["--check"], ["Connection pool"])):
+        plan = site.run("tune_pool", *options, **largest)
+        assert (plan.code, plan.changed) == (0, would_change), plan.output
     assert site.pool(0)["size"] == 4
     run = site.run("tune_pool", **largest)
     assert (run.code, run.changed) == (0, ["Connection pool"]), run.output
@@ -141,7 +129,7 @@ def test_a_mode_that_is_none_touches_nothing(site):
 
 
 def test_once_the_server_takes_them_the_guides_values_are_applied(site):
-    site.allow_connections(400)
+    allow_connections(site.stack, 400)
     run = site.run("tune_pool")  # with no variable set, it does what the guide says
     assert (run.code, run.changed) == (0, ["Connection pool"]), run.output
     assert [site.pool(n)["size"] for n in (0, 1)] == [20, 20]
@@ -149,8 +137,14 @@ def test_once_the_server_takes_them_the_guides_values_are_applied(site):
     assert "300 + 10 beside its pools" in run.result_of("connection_pool")["summary"]
 
 
-@pytest.mark.parametrize("options", [["--check", "--diff"], ["-e", "cost_agent_tuning_mode=plan"]])
-def test_a_plan_of_both_touches_neither(site, options):
+@pytest.mark.parametrize(
+    ("options", "would_change"),
+    [
+        (["--check", "--diff"], ["Connection pool", "Cache settings"]),
+        (PLAN, []),
+    ],
+)
+def test_a_plan_of_both_touches_neither_and_only_check_mode_counts_it(site, options, would_change):
     variables = {
         **site.cache_variables,
         **database_variables(site.addresses),
@@ -158,7 +152,7 @@ def test_a_plan_of_both_touches_neither(site, options):
         "cost_agent_pool_size": 15,
     }
     run = site.run("tune", *options, **variables)
-    assert run.code == 0, run.output
+    assert (run.code, run.changed) == (0, would_change), run.output
     advice = run.result_of("postgres_settings_info")["state"]["advice"]
     [buffers] = [each for each in advice if each["setting"] == "shared_buffers"]
     assert (buffers["verdict"], buffers["advised"] is None) == ("change", False)

@@ -53,6 +53,11 @@ def count_text(count: int) -> str:
     return f"{scaled:.{0 if scaled >= 100 else 1 if scaled >= 10 else 2}f} {unit}"
 
 
+def number_text(number: float) -> str:
+    """Three figures, and every digit before the point: `0.195`, `66.1`, `1240`."""
+    return f"{number:.3g}" if abs(number) < 999.5 else f"{number:.0f}"
+
+
 def size_text(size: float) -> str:
     """Bytes in three figures: `512 B`, `1.46 GiB`, `130 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.readable import duration_text
+from ..core.readable import duration_text, number_text
 from .budget import Budget
 from .pool_settings import PoolSettings
 from .queueing import WAITING_SHARE, connections_needed, erlang_c
@@ -101,18 +101,19 @@ def _steps(
 ) -> list[str]:
     load = busiest.load
     mean_ms = (busiest.held.mean_s or 0.0) * 1000
+    rate = number_text(busiest.arrivals_per_s)
     p99_s = busiest.held.quantile(0.99)
-    p99 = "" if p99_s is None else f", 99 % of them for no more than {p99_s * 1000:.3g} ms"
+    p99 = "" if p99_s is None else f", 99 % of them for no more than {number_text(p99_s * 1000)} ms"
     waiting = f"with {needed} of them {100 * erlang_c(needed, load):.2g} % of requests wait"
     if needed > 1:
         fewer = 100 * erlang_c(needed - 1, load)
         waiting += f", with {needed - 1} it would be {fewer:.2g} %"
     return [
-        f"Measured: {busiest.replica}, the busiest, was asked for {busiest.arrivals_per_s:.3g} "
-        f"connections a second over {duration_text(busiest.span_s)}; each was held for "
-        f"{mean_ms:.3g} ms on average{p99}",
-        f"Little's law: {busiest.arrivals_per_s:.3g}/s x {mean_ms / 1000:.3g} s = {load:.3g} "
-        "in use on average",
+        f"Measured: {busiest.replica}, the busiest, was asked for {rate} connections a second over "
+        f"{duration_text(busiest.span_s)}; each was held for {number_text(mean_ms)} ms on "
+        f"average{p99}",
+        f"Little's law: {rate}/s x {number_text(mean_ms / 1000)} s = {number_text(load)} in use on "
+        "average",
         f"Erlang C: {waiting}; so {needed} for {100 * (1 - WAITING_SHARE):g} % to find one free",
         f"Head room of {head_room_percent:g} %: {needed} x {1 + head_room_percent / 100:g}, so "
         f"{most} in all: pool_size {pool.size} and max_overflow {pool.max_overflow}",
@@ -131,8 +132,8 @@ def _warnings(busiest: Workload, workloads: Sequence[Workload]) -> list[str]:
     held = busiest.held.mean_s or 0.0
     if wait_p99 is not None and held and wait_p99 > held:
         found.append(
-            f"1 % of requests waited {wait_p99 * 1000:.3g} ms and longer: the pool of today is "
-            "too small, or the database too slow"
+            f"1 % of requests waited {number_text(wait_p99 * 1000)} ms and longer: the pool of "
+            "today is too small, or the database too slow"
         )
     return found
 
@@ -153,7 +154,7 @@ def _machine_warnings(machine: Machine, pools: int, load: float) -> list[str]:
     if most is None or pools * load <= most:
         return []
     return [
-        f"At the ceiling {pools * load:.3g} connections would be active on average, and beyond "
-        f"{machine.cores} cores x 2 + {machine.spindles} = {most} more of them make the server "
-        "slower, not faster: a wait in the pool costs less"
+        f"At the ceiling {number_text(pools * load)} connections would be active on average, and "
+        f"beyond {machine.cores} cores x 2 + {machine.spindles} = {most} more of them make the "
+        "server slower, not faster: a wait in the pool costs less"
     ]

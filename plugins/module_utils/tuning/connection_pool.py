@@ -35,7 +35,7 @@ from .observation import (
 )
 from .overdraft import record_overdraft
 from .pool_settings import VARIABLES, PoolSettings, read_pool_settings, settings_in
-from .replica_pools import ReplicaPool
+from .replica_pools import ReplicaPool, replica_table
 
 # A replica that has just become ready may take a moment to say so in its detailed health.
 _SETTLES_WITHIN_S = 10.0
@@ -161,6 +161,7 @@ def _proved(change: _Change, params: Params, context: Context) -> AgentSeen:
         trouble,
         "See the agent's log (logs.yml), and that it reads " + ", ".join(VARIABLES),
         state=_state(change, seen),
+        tables=[vars(replica_table(seen.pools))],
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.readable import number_text
 from ..core.result import Table
 from .advice import Advice
 from .budget import Budget
@@ -102,7 +103,7 @@ def _pool_table(seen: PoolsSeen) -> Table:
                 pool.name,
                 pool.running.text if pool.running else "-",
                 "-" if pool.in_use is None else str(pool.in_use),
-                f"{workload.arrivals_per_s:.3g}" if workload else "-",
+                number_text(workload.arrivals_per_s) if workload else "-",
                 _ms(workload.held.mean_s) if workload else "-",
                 _ms(workload.wait.quantile(0.99)) if workload and workload.wait else "-",
                 f"{workload.timeouts:.0f}" if workload and workload.timeouts is not None else "-",
@@ -112,4 +113,4 @@ def _pool_table(seen: PoolsSeen) -> Table:
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.3g} ms"
+    return "-" if seconds is None else f"{number_text(seconds * 1000)} ms"

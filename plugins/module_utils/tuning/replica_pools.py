@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.clock import Clock
+from ..core.result import Table
 from ..platforms import Replica
 from .metrics import PoolMetrics, read_pool_metrics
 from .pool_settings import PoolSettings
@@ -65,6 +66,15 @@ class ReplicaPool:
             "health": self.health,
             "note": self.note,
         }
+
+
+def replica_table(pools: Sequence[ReplicaPool]) -> Table:
+    """What each replica says of itself."""
+    rows = [
+        [pool.name, pool.status, pool.running.text if pool.running else "-", pool.health or "-"]
+        for pool in pools
+    ]
+    return Table(["replica", "status", "pool", "its health"], rows)
 
 
 def ask_pools(replicas: Sequence[Replica], endpoints: Endpoints, paths: Paths) -> list[ReplicaPool]:

@@ -84,6 +84,40 @@ def test_a_table_breaks_no_word_while_other_text_can_give_way():
     assert all(len(line) <= 50 for line in lines)
 
 
+POOLS = {
+    "columns": ["replica", "pool", "in use", "a second", "held", "wait p99", "in vain"],
+    "rows": [
+        ["cost-agent-7d9f8b6c5d-x2k4q", "20 + 10", "13", "1240", "12.3 ms", "24.9 ms", "1024"],
+        ["cost-agent-7d9f8b6c5d-8jw2p", "20 + 10", "0", "-", "-", "-", "-"],
+    ],
+}
+
+
+def test_a_name_and_a_quantity_are_whole_where_headings_can_give_way():
+    assert drawn(view.table(POOLS, 80)) == (
+        "    replica                      pool        in       a     held     wait     in\n"
+        "                                            use  second               p99   vain\n"
+        "    cost-agent-7d9f8b6c5d-x2k4q  20 + 10     13    1240  12.3 ms  24.9 ms   1024\n"
+        "    cost-agent-7d9f8b6c5d-8jw2p  20 + 10      0       -        -        -      -"
+    )
+
+
+def test_a_word_is_broken_where_nothing_else_can_give_way():
+    ids = {"columns": ["id"], "rows": [["abcdefghij" * 4]]}
+    lines = [view.text_of(line) for line in view.table(ids, 34)]
+    assert lines[1:] == ["    " + "abcdefghij" * 3, "    abcdefghij"]
+
+
+def test_a_cell_keeps_its_numbers_with_their_units():
+    seen = {
+        "columns": ["check", "seen"],
+        "rows": [["persistence", "none since the start 15 s ago"]],
+    }
+    assert drawn(view.table(seen, 42)).endswith(
+        "    persistence   none since the start\n                  15 s ago"
+    )
+
+
 def test_a_table_too_wide_is_wrapped_inside_its_widest_column():
     wide = {"columns": ["finding", "cause"], "rows": [["disk", "the log " * 20]]}
     lines = [view.text_of(line) for line in view.table(wide, 60)]
@@ -139,15 +173,18 @@ def test_a_single_host_is_not_named():
     assert text == "  restart            ok        ready"
 
 
-def test_a_failure_shows_message_table_log_tail_and_all_the_rest():
+def test_a_failure_shows_message_table_log_tail_and_all_the_rest_but_the_state_in_the_table():
     result = {
-        "changed": False,
+        "changed": True,
         "reason": "timeout",
         "msg": "Failed to start: it did not come up within 30 s. Look at its log.",
         "log_tail": ["Traceback:", "  line 1"],
         "tables": [HEALTH],
-        "state": {"pid": 7},
-        "actions": [],
+        "state": {"api": {"p50_ms": 3.1}},
+        "summary": "1 healthy, 1 unknown",
+        "duration": 30.1,
+        "actions": ["started 8001"],
+        "events": [],
     }
     assert drawn(view.failure(result, 62)) == (
         "    Failed to start: it did not come up within 30 s. Look at\n"
@@ -158,8 +195,20 @@ def test_a_failure_shows_message_table_log_tail_and_all_the_rest():
         "    log tail:\n"
         "      Traceback:\n"
         "        line 1\n"
-        '    state: {"pid": 7}'
+        "    actions: started 8001\n"
+        "    changed: true"
     )
+
+
+def test_without_a_table_a_failure_shows_its_state():
+    result = {"reason": "timeout", "msg": "Failed to stop.", "state": {"pid": 7}}
+    result["failed_when_result"] = True
+    assert drawn(view.failure(result, 80)) == '    Failed to stop.\n    state: {"pid": 7}'
+
+
+def test_a_condition_of_the_playbook_is_told_where_nothing_else_says_why():
+    result = {"failed_when_result": True, "status": 404}
+    assert drawn(view.failure(result, 80)) == "    failed_when_result: true\n    status: 404"
 
 
 def test_a_number_is_not_parted_from_its_unit():

@@ -87,5 +87,20 @@ def test_large_counts_have_three_figures(count, text):
     assert readable.count_text(count) == text
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (0.1953, "0.195"),
+        (66.14, "66.1"),
+        (999.4, "999"),
+        (999.5, "1000"),
+        (1240.4, "1240"),
+    ],
+)
+def test_a_number_has_three_figures_and_no_exponent(number, text):
+    assert readable.number_text(number) == text
+
+
 def test_times_are_utc():
     assert readable.utc_text(1737597600) == "2025-01-23T02:00:00Z"

@@ -1,0 +1,32 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stack's PostgreSQL with more connections than its default of 100."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg2
+
+from demo.stack.stack import Stack
+from tests.component.backup_place import secret
+
+SERVERS = ("postgres", "redis")
+
+
+def allow_connections(stack: Stack, count: int) -> None:
+    """Another max_connections, which takes a restart of the server."""
+    addresses = stack.up(only=SERVERS)
+    server = addresses["postgres"]
+    connection = psycopg2.connect(
+        host=server["host"],
+        port=server["port"],
+        user=server["superuser"],
+        dbname="postgres",
+        password=secret(server["superuser_password_file"]),
+    )
+    connection.autocommit = True
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(f"ALTER SYSTEM SET max_connections = {count}")
+    stack.down()
+    assert stack.up(only=SERVERS) == addresses

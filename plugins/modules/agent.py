@@ -88,6 +88,12 @@ options:
       - Does nothing where one is there already, or where no two replicas run.
     type: bool
     default: false
+  budget_basis:
+    description:
+      - What M(optiinfra.cost_agent.connection_pool_info) returned as C(basis) when it weighed the
+        connections. Refused with reason V(precondition) where another run has changed the
+        environment or the most replicas since.
+    type: str
 attributes:
   idempotent:
     support: partial

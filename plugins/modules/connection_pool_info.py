@@ -198,6 +198,11 @@ state:
           of it. C(fit), what would fit instead. C(largest_pool), null where not one connection
           fits.
       type: dict
+    basis:
+      description:
+        - A fingerprint of the environment and of the ceiling as they are. M(optiinfra.cost_agent.agent)
+          takes it as O(optiinfra.cost_agent.agent#module:budget_basis).
+      type: str
     workloads:
       description: What was measured of each pool; times in seconds, C(load) in connections.
       type: list

@@ -8,11 +8,19 @@ import json
 import threading
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.clock import SystemClock
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.deadline import Deadline
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.lock import hold
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_store import (
     FileStateStore,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.intent import (
+    read_intent,
+    write_intent,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.connection_pool import (
     CONNECTION_POOL,
@@ -132,6 +140,36 @@ def test_replicas_are_replaced_one_at_a_time_without_a_lost_request(site):
             thread.join()
     assert "none below 1 ready" in outcome["summary"]
     assert (failures, answered[0] > 20) == ([], True)
+
+
+def test_a_pool_is_not_set_over_what_another_run_changed_meanwhile(site):
+    """It has looked and waits for the lock, under which another count and variables come in."""
+    store, outcome, pids = FileStateStore(site.home / "state"), {}, site.pids()
+    deadline = Deadline(SystemClock(), 60)
+    setting = threading.Thread(target=lambda: outcome.update(set_pool(site, 8, 2)))
+    with hold(store, "cost-agent", "the test", deadline, SystemClock()):
+        setting.start()
+        wait_until(lambda: store.read("connections/cost-agent") is not None)
+        intent = read_intent(store, "cost-agent")
+        write_intent(store, "cost-agent", replace(intent, replicas=5))
+    setting.join(60)
+    assert outcome["reason"] == "precondition"
+    assert "after its connections were weighed" in outcome["msg"]
+    assert not outcome["changed"]
+    assert site.pids() == pids
+    assert "DB_POOL_SIZE" not in site.ask_environment()
+
+
+def test_what_was_weighed_before_another_run_scales_nothing(site):
+    weighed = succeeded(site.pool_info(replicas=3, require_within_budget=True))
+    basis = weighed["state"]["basis"]
+    succeeded(set_pool(site, 8, 2))
+    outcome = site.agent("scaled", replicas=3, budget_basis=basis)
+    assert outcome["reason"] == "precondition"
+    assert len(site.pids()) == 2
+    basis = site.pool_info(replicas=3, require_within_budget=True)["state"]["basis"]
+    succeeded(site.agent("scaled", replicas=3, budget_basis=basis))
+    assert len(site.pids()) == 3
 
 
 def test_over_budget_is_refused_with_the_largest_that_fits_and_nothing_is_touched(site):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .agent_info import observe_agent
     from .agent_options import Agent, at_least, read_agent
     from .arguments import platform_arguments
-    from .ceiling import Ceiling, replica_ceiling
+    from .ceiling import Ceiling, budget_basis, replica_ceiling
     from .drivers import open_driver
     from .environment import Environment
     from .host.cgroup import process_memory_limits
@@ -38,6 +38,7 @@ __all__ = [
     "ServerAccess",
     "access_through_server",
     "at_least",
+    "budget_basis",
     "kubernetes_argument",
     "observe_agent",
     "open_driver",
@@ -61,6 +62,7 @@ _FILES = {
     "ServerAccess": "kubernetes.proxied",
     "access_through_server": "kubernetes.proxied",
     "at_least": "agent_options",
+    "budget_basis": "ceiling",
     "kubernetes_argument": "kubernetes.options",
     "observe_agent": "agent_info",
     "open_driver": "drivers",

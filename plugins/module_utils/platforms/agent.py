@@ -28,6 +28,7 @@ from .agent_options import (
 from .agent_state import replica_table, summary
 from .arguments import platform_arguments, serving_arguments
 from .autoscaling.records import require_within_policy
+from .ceiling import require_basis
 from .drivers import open_driver
 from .environment import Environment
 from .intent import next_intent, read_intent, write_intent
@@ -61,6 +62,7 @@ class _Request:
     environment: dict[str, Any] | None
     environment_secrets: dict[str, Any] | None
     canary: bool
+    budget_basis: str | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _read(params: Params) -> _Request:
         environment=params["environment"],
         environment_secrets=params["environment_secrets"],
         canary=params["canary"],
+        budget_basis=params["budget_basis"],
     )
 
 
@@ -121,6 +124,8 @@ def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     )
     release = driver.release_store.current()
     environment_before = driver.environment()
+    wanted = f"run {agent.name} within its connection budget"
+    require_basis(request.budget_basis, agent, environment_before, wanted, context.clock)
     environment = environment_before.updated(request.environment, request.environment_secrets)
     specification, names = None, []
     if intent.state == STARTED:
@@ -306,6 +311,7 @@ AGENT = Operation(
         "timeout_s": {"type": "float", "default": 60},
         "stable_s": {"type": "float", "default": 0.5},
         "canary": {"type": "bool", "default": False},
+        "budget_basis": {"type": "str"},
     },
     run=run,
     rules={"required_if": [("state", SCALED, ("replicas",))]},

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from ..core.clock import Clock
+from ..core.errors import OperationError, Reason
 from .agent_options import Agent
 from .autoscaling.records import read_policy_record
+from .environment import Environment
 from .intent import DEFAULT_REPLICAS, read_intent
 
 
@@ -41,6 +44,28 @@ def replica_ceiling(agent: Agent, clock: Clock, asked: int | None = None) -> Cei
     if intent is not None:
         return Ceiling(intent.replicas, "the count asked for last")
     return Ceiling(DEFAULT_REPLICAS, "the guide's count")
+
+
+def budget_basis(agent: Agent, environment: Environment, clock: Clock) -> str:
+    """A fingerprint of what a connection budget goes by, and another run of ours may change."""
+    most = replica_ceiling(agent, clock).replicas
+    return hashlib.sha256(f"{most} {environment.digest()}".encode()).hexdigest()[:16]
+
+
+def require_basis(
+    basis: str | None, agent: Agent, environment: Environment, wanted: str, clock: Clock
+) -> None:
+    """Raise `precondition` where another run made what was weighed into something else."""
+    if basis in (None, budget_basis(agent, environment, clock)):
+        return
+    raise OperationError(
+        Reason.PRECONDITION,
+        wanted,
+        "another run changed its environment or the most replicas that it may have, after its "
+        "connections were weighed",
+        "Run this again",
+        changed=False,
+    )
 
 
 def _most_of_cluster(agent: Agent, clock: Clock) -> int | None:

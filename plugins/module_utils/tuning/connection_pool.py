@@ -18,6 +18,7 @@ from ..platforms import (
     STARTED,
     Agent,
     Environment,
+    budget_basis,
     open_driver,
     read_agent,
     read_intent,
@@ -39,7 +40,15 @@ from .replica_pools import ReplicaPool, replica_table
 
 # A replica that has just become ready may take a moment to say so in its detailed health.
 _SETTLES_WITHIN_S = 10.0
-_NOT_THE_AGENTS = ("state", "release", "replicas", "environment", "environment_secrets", "canary")
+_NOT_THE_AGENTS = (
+    "state",
+    "release",
+    "replicas",
+    "environment",
+    "environment_secrets",
+    "canary",
+    "budget_basis",
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class _Change:
     plain: dict[str, str]
     seen: AgentSeen
     budget: Budget
+    basis: str
 
     @property
     def purpose(self) -> str:
@@ -72,9 +82,9 @@ def run(params: Params, context: Context) -> Result:
     if not change.budget.within and not params["allow_over_budget"]:
         raise over_budget(change.budget, change.purpose, state=_state(change, change.seen))
     if context.check_mode:
-        return _result(change, _agent(change.plain, None, params, context), change.seen)
+        return _result(change, _applied(change, params, context), change.seen)
     try:
-        applied = _agent(change.plain, None, params, context)
+        applied = _applied(change, params, context)
         after = _proved(change, params, context)
     except OperationError as error:
         raise _undone(change, error, params, context) from error
@@ -103,9 +113,10 @@ def _require_started(agent: Agent) -> None:
 def _decide(agent: Agent, wanted: PoolSettings, params: Params, context: Context) -> _Change:
     driver = open_driver(agent, None, context.clock)
     before = driver.environment()
+    basis = budget_basis(agent, before, context.clock)
     seen, server = look_at_both(agent, driver, before.variables(), params, context)
     budget = budget_of(seen, server, wanted, params)
-    change = _Change(agent, wanted, before, _with_pool(before, wanted), seen, budget)
+    change = _Change(agent, wanted, before, _with_pool(before, wanted), seen, budget, basis)
     if change.is_one or any(pool.running not in (None, wanted) for pool in seen.pools):
         require_ours(agent, VARIABLES, context.clock)
     return change
@@ -122,14 +133,22 @@ def _with_pool(before: Environment, wanted: PoolSettings) -> dict[str, str]:
     return plain
 
 
+def _applied(change: _Change, params: Params, context: Context) -> Result:
+    return _agent(change.plain, None, change.basis, params, context)
+
+
 def _agent(
-    plain: dict[str, str], secret: dict[str, str] | None, params: Params, context: Context
+    plain: dict[str, str],
+    secret: dict[str, str] | None,
+    basis: str | None,
+    params: Params,
+    context: Context,
 ) -> Result:
     """The agent's own operation with another environment: the one way to change it."""
     given = {name: params[name] for name in AGENT.argument_spec if name not in _NOT_THE_AGENTS}
     if params["platform"] == "kubernetes":
         given["workers"] = 1  # there the image says it; ours counts them for the budget
-    given.update(state=STARTED, release=None, replicas=None, canary=False)
+    given.update(state=STARTED, release=None, replicas=None, canary=False, budget_basis=basis)
     given.update(environment=plain, environment_secrets=secret)
     return AGENT.run(given, context)
 
@@ -191,10 +210,11 @@ def _undone(
 ) -> OperationError:
     """The failure, told with what became of the change: taken back by the way it was made."""
     try:
-        if open_driver(change.agent, None, context.clock).environment() == change.before:
-            return error  # it was refused before anything was touched
         before = change.before
-        result = _agent(dict(before.plain), dict(before.secret), params, context)
+        untouched = error.details.get("changed") is False
+        if untouched or open_driver(change.agent, None, context.clock).environment() == before:
+            return error
+        result = _agent(dict(before.plain), dict(before.secret), None, params, context)
         outcome = f"The environment before was put back: {result.summary}"
         actions = [*error.details.get("actions", []), *result.actions]
     except OperationError as second:

@@ -17,6 +17,7 @@ from ..platforms import (
     Environment,
     access_through_server,
     at_least,
+    budget_basis,
     open_driver,
     platform_arguments,
     read_agent,
@@ -127,10 +128,11 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     present = driver.environment()
     variables = present.updated(params["environment"], params["environment_secrets"]).variables()
     deployed, weighed = settings_in(present.variables()), settings_in(variables)
+    basis = budget_basis(agent, present, context.clock)
     agent_seen, server = look_at_both(agent, driver, variables, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, advice = _advised(agent_seen, weighed, budget, params, context)
-    return PoolsSeen(agent_seen, server, deployed, weighed, budget, tuple(workloads), advice)
+    return PoolsSeen(agent_seen, server, deployed, weighed, budget, tuple(workloads), advice, basis)
 
 
 def _advised(

@@ -24,7 +24,8 @@ from .sessions import session_table
 class PoolsSeen:
     """Everything that one run found out.
 
-    `deployed` is the pool in the present environment, `weighed` the one of the budget.
+    `deployed` is the pool in the present environment, `weighed` the one of the budget; `basis` is
+    a fingerprint of what the budget goes by.
     """
 
     agent: AgentSeen
@@ -34,6 +35,7 @@ class PoolsSeen:
     budget: Budget
     workloads: tuple[Workload, ...]
     advice: Advice
+    basis: str
 
     def notes(self) -> list[str]:
         """What else there is to know, in sentences."""
@@ -63,6 +65,7 @@ def state(seen: PoolsSeen) -> dict[str, Any]:
         "replicas": [pool.as_dict() for pool in seen.agent.pools],
         **seen.server.as_state(),
         "budget": budget_state(seen.budget),
+        "basis": seen.basis,
         "workloads": [workload.as_dict() for workload in seen.workloads],
         "advice": seen.advice.as_dict(),
         "notes": seen.notes(),

@@ -51,8 +51,8 @@ class Workload:
         lacks = []
         if self.checkouts < FEWEST_CHECKOUTS:
             lacks.append(
-                f"{self.replica} gave back {self.checkouts} connections in "
-                f"{duration_text(self.span_s)}, and {FEWEST_CHECKOUTS} are needed"
+                f"{self.replica} gave back {self.checkouts} of the {FEWEST_CHECKOUTS} connections "
+                f"that are needed, in {duration_text(self.span_s)}"
             )
         if self.span_s < SHORTEST_SPAN_S:
             lacks.append(

@@ -147,7 +147,7 @@ def test_the_busiest_pool_decides() -> None:
 @pytest.mark.parametrize(
     ("requests", "rate", "words"),
     [
-        (999, 10.0, "gave back 999 connections"),
+        (999, 10.0, "gave back 999 of the 1000 connections"),
         (1200, 100.0, "and 60 s are needed"),
     ],
 )

@@ -72,7 +72,7 @@ bench-platforms: $(DEV) ## Operate every platform under load, and measure what i
 .PHONY: test test-unit test-component test-platforms test-cluster cluster test-versions lint
 test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
 	@scripts/install-component.sh || test "$${CI:-}" != true
-	@pytest --cov --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@pytest --cov --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 	@scripts/lint.sh
 
 test-unit: $(DEV) ## Unit tests only

@@ -25,62 +25,10 @@ description:
     C(application/health+json) are understood. Redirects are not followed.
   - Each target is given O(timeout_s), and all of them together at most one second more.
 extends_documentation_fragment:
+  - optiinfra.cost_agent.replicas
   - optiinfra.cost_agent.kubernetes
   - optiinfra.cost_agent.attributes
 options:
-  agent:
-    description: Name of the agent in messages, history and metrics.
-    type: str
-    default: cost-agent
-  targets:
-    description:
-      - The replicas to probe. An empty list means nothing, not everything, and is refused where
-        nothing else is given.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Name of the replica; the address from its O(targets[].url) when left out.
-        type: str
-      url:
-        description: Base address, to which the paths are appended.
-        type: str
-        required: true
-      not_running:
-        description:
-          - Why the replica's platform says that it does not run. Such a replica is down and is
-            not asked, since whatever answers at its address is not the replica.
-        type: str
-      usage:
-        description:
-          - What the replica uses, as M(optiinfra.cost_agent.agent_info) tells it.
-            Without it memory and CPU are not measured.
-        type: dict
-        suboptions:
-          memory_bytes:
-            description: Memory in use.
-            type: float
-          memory_limit_bytes:
-            description: Memory limit; leave out where nothing limits it.
-            type: float
-          cpu_seconds:
-            description: CPU time since the replica started.
-            type: float
-          uptime_s:
-            description: Seconds since the replica started.
-            type: float
-          cpu_percent:
-            description:
-              - Average CPU in percent of its limit, else of one core, where it was watched for a
-                while.
-            type: float
-          cpu_window_s:
-            description: The seconds that O(targets[].usage.cpu_percent) is the average of.
-            type: float
-          cpu_limit_cores:
-            description: The cores that it is limited to.
-            type: float
   basic_path:
     description: Path of the basic health endpoint.
     type: str
@@ -189,24 +137,6 @@ options:
     description: Seconds that the requests to one target may take together.
     type: float
     default: 5.0
-  headers:
-    description: Headers for the requests to O(targets), for example a token. Never shown.
-    type: dict
-  validate_certs:
-    description: Whether to check the certificates of HTTPS servers.
-    type: bool
-    default: true
-  ca_file:
-    description:
-      - Certificates of the issuers to trust for HTTPS.
-      - When left out, E(CURL_CA_BUNDLE), E(SSL_CERT_FILE) or the system's.
-    type: path
-  client_cert:
-    description: Client certificate for the requests to O(targets), PEM.
-    type: path
-  client_key:
-    description: Key of O(client_cert), PEM, without a passphrase.
-    type: path
   thresholds:
     description: Limits that the p95 of a healthy agent stays below; the guide's by default.
     type: dict

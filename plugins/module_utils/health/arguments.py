@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of health_info, as an argument spec."""
+"""The options of health_info, as an argument spec, and those of whatever asks replicas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 def health_options() -> _Spec:
     """Mirrored by the documentation of module health_info; a test compares the two."""
     return {
-        "agent": {"type": "str", "default": "cost-agent"},
-        "targets": {"type": "list", "elements": "dict", "default": [], "options": _target()},
+        **replica_options(),
         "basic_path": {"type": "str", "default": "/api/v1/health"},
         "detailed_path": {"type": "str", "default": "/api/v1/health/detailed"},
         "database": {"type": "dict", "options": _database()},
@@ -34,12 +33,6 @@ def health_options() -> _Spec:
         "samples": {"type": "int", "default": 5},
         "interval_s": {"type": "float", "default": 0.0},
         "timeout_s": {"type": "float", "default": 5.0},
-        "headers": {"type": "dict", "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_file": {"type": "path"},
-        "client_cert": {"type": "path"},
-        "client_key": {"type": "path"},
-        "kubernetes": kubernetes_argument(),
         "thresholds": {"type": "dict", "apply_defaults": True, "options": _thresholds()},
         "require": {"type": "str", "choices": ["healthy", "degraded"]},
         "wait_s": {"type": "float", "default": 0.0},
@@ -47,6 +40,20 @@ def health_options() -> _Spec:
         "state_store": {"type": "str"},
         "history_keep_days": {"type": "int", "default": 30},
         "textfile": {"type": "path"},
+    }
+
+
+def replica_options() -> _Spec:
+    """Which replicas are asked, and how; mirrored by doc_fragments/replicas.py and kubernetes.py."""
+    return {
+        "agent": {"type": "str", "default": "cost-agent"},
+        "targets": {"type": "list", "elements": "dict", "default": [], "options": _target()},
+        "headers": {"type": "dict", "no_log": True},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_file": {"type": "path"},
+        "client_cert": {"type": "path"},
+        "client_key": {"type": "path"},
+        "kubernetes": kubernetes_argument(),
     }
 
 

@@ -47,6 +47,7 @@ class Transport:
     client_key: str | None = None
     validate_certs: bool = True
     headers: tuple[str, ...] = field(default=(), repr=False)
+    user_agent: str = "optiinfra-cost-agent-health"
 
 
 class CurlSender:
@@ -56,7 +57,7 @@ class CurlSender:
         if pycurl is None:
             raise OperationError(
                 Reason.MISSING_LIBRARY,
-                "probe over HTTP",
+                "ask over HTTP",
                 "the Python library pycurl is not installed for this interpreter",
                 "Install pycurl where this runs",
             )
@@ -139,7 +140,7 @@ class CurlSender:
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         handle.setopt(pycurl.MAXFILESIZE, BODY_LIMIT_BYTES)
-        handle.setopt(pycurl.USERAGENT, "optiinfra-cost-agent-health")
+        handle.setopt(pycurl.USERAGENT, self._transport.user_agent)
         if request.connect_only:
             handle.setopt(pycurl.CONNECT_ONLY, 1)
         if self._transport.validate_certs:

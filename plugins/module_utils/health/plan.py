@@ -102,8 +102,8 @@ def read_plan(params: Params) -> Plan:
     """The plan in the options; `invalid_input` names the first fault in them."""
     for option, value in params.items():
         if option != "headers":  # these have a stricter check of their own
-            _check_text(option, value)
-    targets = _targets(params["targets"])
+            check_text(option, value)
+    targets = read_targets(params["targets"])
     dependencies = tuple(_dependency(each) for each in params["dependencies"])
     if not (targets or dependencies or params["database"] or params["cache"]):
         raise invalid_option(
@@ -111,12 +111,12 @@ def read_plan(params: Params) -> Plan:
             "nothing was given to probe, and an empty list means nothing",
             "Give targets, database, cache or dependencies; check that the agent has replicas",
         )
-    _between("samples", params["samples"], 1, _MOST_SAMPLES)
-    _between("interval_s", params["interval_s"], 0, 3600)
-    _between("timeout_s", params["timeout_s"], 0.001, 3600)
-    _between("wait_s", params["wait_s"], 0, 86400)
-    _between("soak_s", params["soak_s"], 0, 86400)
-    _between("history_keep_days", params["history_keep_days"], 1, 3650)
+    require_between("samples", params["samples"], 1, _MOST_SAMPLES)
+    require_between("interval_s", params["interval_s"], 0, 3600)
+    require_between("timeout_s", params["timeout_s"], 0.001, 3600)
+    require_between("wait_s", params["wait_s"], 0, 86400)
+    require_between("soak_s", params["soak_s"], 0, 86400)
+    require_between("history_keep_days", params["history_keep_days"], 1, 3650)
     if not _AGENT_NAME.fullmatch(params["agent"]):
         raise invalid_option(
             "agent", f"{params['agent']!r} is no name", "Use letters, digits, . _ -"
@@ -124,14 +124,14 @@ def read_plan(params: Params) -> Plan:
     return Plan(
         agent=params["agent"],
         targets=targets,
-        basic_path=_path("basic_path", params["basic_path"]),
-        detailed_path=_path("detailed_path", params["detailed_path"]),
+        basic_path=read_path("basic_path", params["basic_path"]),
+        detailed_path=read_path("detailed_path", params["detailed_path"]),
         database=_database(params["database"]),
         cache=_cache(params["cache"]),
         dependencies=dependencies,
         samples=params["samples"],
         interval_s=params["interval_s"],
-        transport=_transport(params),
+        transport=read_transport(params),
         thresholds=_thresholds(params["thresholds"]),
         require=Verdict(params["require"]) if params["require"] else None,
         wait_s=params["wait_s"],
@@ -142,7 +142,8 @@ def read_plan(params: Params) -> Plan:
     )
 
 
-def _targets(options: list[dict[str, Any]]) -> tuple[Target, ...]:
+def read_targets(options: list[dict[str, Any]]) -> tuple[Target, ...]:
+    """The replicas in option `targets`; `invalid_input` for addresses that are none."""
     targets = []
     for option in options:
         parts = _http_url("targets", option["url"])
@@ -164,7 +165,7 @@ def _usage(option: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     for name, value in option.items():
         if value is not None:
-            _between(f"usage {name}", value, 0, math.inf)
+            require_between(f"usage {name}", value, 0, math.inf)
     return option
 
 
@@ -196,7 +197,8 @@ def _cache(option: dict[str, Any] | None) -> CacheServer | None:
     return CacheServer(**option)
 
 
-def _transport(params: Params) -> Transport:
+def read_transport(params: Params) -> Transport:
+    """How the replicas are asked; `invalid_input` for headers and files that cannot be used."""
     for name in ("ca_file", "client_cert", "client_key"):
         _check_file(name, params[name])
         if params[name] and not params[name].isascii():
@@ -286,7 +288,8 @@ def _shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _path(option: str, path: str) -> str:
+def read_path(option: str, path: str) -> str:
+    """A path that may follow a target's address; `invalid_input` for another text."""
     if not path.startswith("/") or _NOT_IN_URL.search(path):
         raise invalid_option(
             option,
@@ -310,17 +313,17 @@ def _check_host(option: str, host: str, port: int) -> None:
             f"{host!r} has a part between dots that is empty or longer than {_LONGEST_LABEL}",
             "Check the name",
         )
-    _between(f"{option} port", port, 1, 65535)
+    require_between(f"{option} port", port, 1, 65535)
 
 
-def _check_text(option: str, value: object) -> None:
+def check_text(option: str, value: object) -> None:
     """Refuse text that no server, library or file name can take; it may be a secret."""
     if isinstance(value, dict):
         for name, part in value.items():
-            _check_text(f"{option} {name}", part)
+            check_text(f"{option} {name}", part)
     elif isinstance(value, list):
         for part in value:
-            _check_text(option, part)
+            check_text(option, part)
     elif isinstance(value, str) and _NOT_IN_TEXT.search(value):
         raise invalid_option(
             option, "it holds a NUL character or is not valid Unicode", "Give it as plain text"
@@ -338,7 +341,8 @@ def _check_file(option: str, path: str | None) -> None:
         raise invalid_option(option, f"{path}: {seen}", "Give a file that can be read") from error
 
 
-def _between(option: str, value: float, least: float, most: float) -> None:
+def require_between(option: str, value: float, least: float, most: float) -> None:
+    """Raise `invalid_input` for a number outside of these bounds, themselves allowed."""
     if not least <= value <= most:  # also refuses nan
         bounds = f"between {least:g} and {most:g}" if math.isfinite(most) else f"{least:g} or more"
         raise invalid_option(option, f"{value} is not {bounds}", "Give a number in that range")

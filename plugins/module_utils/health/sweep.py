@@ -51,7 +51,7 @@ def sweep(
     `pauses_s` between samples, and at most one second more. A conversation that there was no
     time for receives nothing. Raises `missing_library` without pycurl.
     """
-    with _open_files(2 * len(conversations)) as at_once, _no_collector():
+    with open_files(2 * len(conversations)) as at_once, no_collector():
         sender = CurlSender(transport, most_idle=at_once // 2)
         try:
             Schedule(conversations, sender, transport.timeout_s, at_once // 2, clock).run(pauses_s)
@@ -60,8 +60,8 @@ def sweep(
 
 
 @contextlib.contextmanager
-def _no_collector() -> Iterator[None]:
-    """Keep the collector of cycles from stopping the sweep: in a large process it takes 50 ms."""
+def no_collector() -> Iterator[None]:
+    """Keep the collector of cycles from stopping the measurement: in a large process it takes 50 ms."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -72,7 +72,7 @@ def _no_collector() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _open_files(wanted: int) -> Iterator[int]:
+def open_files(wanted: int) -> Iterator[int]:
     """Allow `wanted` sockets where the system lets us; yields how many may be open."""
     before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + _SPARE_FILES

@@ -59,7 +59,12 @@ def test_action_group_names_every_module() -> None:
 
 @pytest.mark.parametrize(
     ("group", "option"),
-    [("platform", "platform"), ("budget", "others_at_peak"), ("redis", "sentinel")],
+    [
+        ("platform", "platform"),
+        ("budget", "others_at_peak"),
+        ("redis", "sentinel"),
+        ("replicas", "targets"),
+    ],
 )
 def test_a_group_names_every_module_that_is_told_the_same(group: str, option: str) -> None:
     told = [module for module in MODULES if option in operation_of(module).argument_spec]

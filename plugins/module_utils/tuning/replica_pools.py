@@ -181,6 +181,12 @@ def _each(ask: Any, replicas: Sequence[Replica]) -> list[Any]:
         return list(pool.map(ask, replicas))
 
 
+def connections_in_use(body: bytes) -> int | None:
+    """What a detailed health says of the connections in use, None where it says nothing of them."""
+    pool = _json(body.decode("utf-8", "replace")).get("pool")
+    return _count(pool.get("in_use")) if isinstance(pool, dict) else None
+
+
 def _json(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)

@@ -1,0 +1,3 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A load through the agent's own endpoint, bounded, and what it showed before and after a change."""

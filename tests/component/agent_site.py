@@ -24,6 +24,7 @@ class Site:
     def __init__(self, folder: Path, stack: dict, more: dict | None = None) -> None:
         """`more` are further variables of its one host."""
         self.folder = folder
+        self.servers = stack
         self.home = folder / "home"
         self.port, self._reservation = reserve_ports(5)
         self.inventory = folder / "inventory.yml"

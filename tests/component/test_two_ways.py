@@ -31,6 +31,7 @@ PLANTED_SECRET = "planted-secret-4402"
 PLATFORM = {"home": "{{ home }}", "name": "twin"}
 AGENT = {**PLATFORM, "port": "{{ port }}", "host": "127.0.0.1", "stop_grace_s": "5"}
 TARGETS = [{"name": "twin", "url": "http://127.0.0.1:{{ port }}"}]
+LOAD = {"targets": TARGETS, "path": "/", "rate": "20", "duration_s": "0.5", "warm_up_s": "0"}
 REPOSITORY = {"repository": "file://{{ home }}/repository", "database": "twins"}
 SERVER = {
     "host": "127.0.0.1",
@@ -72,6 +73,7 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("connection_pool_info", {**PLATFORM, **POOLED, "replicas": "2", "cores": "2"}),
     ("connection_pool", {**AGENT, **POOLED, "pool_size": "4", "max_overflow": "1"}),
     ("health_info", {"targets": TARGETS, "samples": "1"}),
+    ("load_test", {**LOAD, "report": "{{ home }}/reports/load.html"}),
     ("agent_release", {**PLATFORM, "release": "1.0.0", "state": "good"}),
     ("agent_release", {**PLATFORM, "release": "2.0.0", "source": "{{ source }}/2"}),
     ("agent_rollback", PLATFORM),
@@ -112,6 +114,10 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("health_info", {"targets": []}),
     ("health_info", {"targets": TARGETS, "thresholds": {"api_ms": "fast"}}),
     ("health_info", {"targets": TARGETS, "thresholds": {"cpu_percent": ".nan"}}),
+    ("load_test", {**LOAD, "rate": "0"}),
+    ("load_test", {**LOAD, "targets": []}),
+    ("load_test", {**LOAD, "before": {"p95_ms": 3}}),
+    ("load_test", {**LOAD, "report": "/dev/null/load.html"}),
     ("agent_logs_info", {**PLATFORM, "since": "yesterday"}),
     ("agent_evidence", {**PLATFORM, "lines": "0"}),
     ("preflight_info", {**PLATFORM, "port": "70000"}),
@@ -143,6 +149,10 @@ REFUSALS = [
     ("invalid_input", "an empty list means nothing"),
     ("invalid_input", "api_ms"),
     ("invalid_input", "cpu_percent"),
+    ("invalid_input", "rate"),
+    ("invalid_input", "an empty list means nothing"),
+    ("invalid_input", "before"),
+    ("precondition", "/dev/null"),
     ("invalid_input", "yesterday"),
     ("invalid_input", "lines"),
     ("invalid_input", "port"),
@@ -171,9 +181,10 @@ VOLATILE_KEYS = {
     "recovery_s", "cost_agent_recovery_s", "load_s", "count_s", "analyze_s", "restore_s",
     "free_bytes", "needed_bytes", "size_bytes", "raw_size_bytes", "read_bytes",
     "total_bytes", "peak_scratch_bytes", "used_bytes", "over_bytes", "latency_p95_ms",
+    "p50_ms", "p95_ms", "p99_ms", "max_ms", "distribution", "answers_a_second", "sent_late_ms",
 }  # fmt: skip
 VOLATILE_TEXT = re.compile(
-    r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]{8}|_\d{14}\b|\b[\d.]+ [KM]?i?B\b|"
+    r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]{8}|_\d{14}\b|\b[\d.]+ [KM]?i?B\b|\b[\d.]+/s\b|"
     r"\bpid \d+|\b\d+(\.\d+)? ?(s|ms|MB|%)(?!\w)|\d{4}-\d\d-\d\dT[\d:.+]+Z?"
 )
 

@@ -75,7 +75,7 @@ def latency_text(latency_ms: float | None) -> str:
     """`0.84 ms`, `12.3 ms`, `1240 ms`."""
     if latency_ms is None:
         return "-"
-    return f"{latency_ms:.3g} ms" if latency_ms < 1000 else f"{latency_ms:.0f} ms"
+    return f"{latency_ms:.3g} ms" if latency_ms < 999.5 else f"{latency_ms:.0f} ms"
 
 
 def _rate(value: float) -> str:

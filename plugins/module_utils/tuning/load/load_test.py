@@ -46,11 +46,7 @@ def run(params: Params, context: Context) -> Result:
     figures = _figures(plan, seen, taken_at)
     result = _result(plan, figures)
     if plan.report:
-        content = page_content(plan.agent, figures, plan.before, plan.changes)
-        secrets = secret_values(params, LOAD_TEST.argument_spec)
-        page = render_page(redact(content, secrets), figures, plan.before)
-        write_page(plan.report, page)
-        result.actions.append(f"Wrote the report to {plan.report}")
+        _write_report(plan.report, plan, figures, params, result)
     _require_measured(plan, seen, figures, result)
     return result
 
@@ -117,14 +113,33 @@ def _kept(figures: Figures) -> dict[str, Any]:
     return kept
 
 
-def _require_measured(plan: LoadPlan, seen: LoadSeen, figures: Figures, result: Result) -> None:
-    wanted = f"measure {plan.agent} under load"
-    details = {
+def _write_report(
+    path: str, plan: LoadPlan, figures: Figures, params: Params, result: Result
+) -> None:
+    content = page_content(plan.agent, figures, plan.before, plan.changes)
+    secrets = secret_values(params, LOAD_TEST.argument_spec)
+    page = render_page(redact(content, secrets), figures, plan.before)
+    try:
+        write_page(path, page)
+    except OperationError as error:  # what was measured cannot be measured again
+        raise OperationError(
+            error.reason, error.wanted, error.seen, error.next_step, **_told(result)
+        ) from error
+    result.actions.append(f"Wrote the report to {path}")
+
+
+def _told(result: Result) -> dict[str, Any]:
+    """What a failure still tells of the load."""
+    return {
         "state": result.state,
         "summary": result.summary,
         "tables": [asdict(table) for table in result.tables],
         "actions": result.actions,
     }
+
+
+def _require_measured(plan: LoadPlan, seen: LoadSeen, figures: Figures, result: Result) -> None:
+    wanted = f"measure {plan.agent} under load"
     if not figures.answered:
         finding = judge(seen.first_failure).finding if seen.first_failure else None
         raise OperationError(
@@ -133,7 +148,7 @@ def _require_measured(plan: LoadPlan, seen: LoadSeen, figures: Figures, result: 
             f"of {figures.requests} requests to {plan.path} none was answered: "
             f"{most_frequent(figures.failures)}",
             (finding and finding.next_step) or "Look at its log",
-            **details,
+            **_told(result),
         )
     if figures.cut_short and plan.before and not plan.before.cut_short:
         back = ", ".join(f"{name} {old}" for name, (old, _new) in plan.changes.items())
@@ -142,7 +157,7 @@ def _require_measured(plan: LoadPlan, seen: LoadSeen, figures: Figures, result: 
             wanted,
             f"the load that it took before was cut short, {figures.cut_short}",
             f"Look at its log with playbooks/logs.yml{f', or go back to {back}' if back else ''}",
-            **details,
+            **_told(result),
         )
 
 

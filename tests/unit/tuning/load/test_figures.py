@@ -154,7 +154,8 @@ def test_notes_say_what_was_left_out_and_why_a_load_ended():
         (None, "-"),
         (0.0421, "0.0421 ms"),
         (12.34, "12.3 ms"),
-        (999.6, "1e+03 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1000 ms"),
         (1240, "1240 ms"),
     ],
 )

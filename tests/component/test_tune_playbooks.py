@@ -18,7 +18,7 @@ import redis
 from demo.stack.stack import Stack
 from tests.component.agent_site import Site
 from tests.component.backup_place import database_variables, secret
-from tests.component.raised_server import SERVERS, allow_connections
+from tests.component.raised_server import SERVERS, allow_connections, as_superuser
 
 GUIDE = {"cost_agent_pool_size": 20, "cost_agent_pool_max_overflow": 10}
 PLAN = ["-e", "cost_agent_tuning_mode=plan"]
@@ -169,3 +169,39 @@ def test_both_are_applied_and_a_second_run_changes_nothing(site):
     assert site.cache_setting("maxmemory") == "2147483648"
     again = site.run("tune", cost_agent_pool_size=15, **site.cache_variables)
     assert (again.code, again.changed) == (0, []), again.output
+
+
+def test_a_load_shows_that_a_pool_was_too_small(site):
+    """Two replicas with one connection each answer 60 a second of what takes 33 ms each."""
+    as_superuser(
+        site.addresses,
+        str(site.addresses["postgres"]["database"]),
+        "ALTER TABLE cost.recommendations RENAME TO all_recommendations",
+        "CREATE VIEW cost.recommendations AS "
+        "SELECT found.* FROM cost.all_recommendations found, pg_sleep(0.03)",
+        "GRANT SELECT ON cost.recommendations TO PUBLIC",
+    )
+    small = {"cost_agent_pool_size": 1, "cost_agent_pool_max_overflow": 0}
+    run = site.run("tune_pool", **small)
+    assert run.code == 0, run.output
+    report = site.folder / "report.html"
+    run = site.run(
+        "tune_pool",
+        cost_agent_pool_size=6,
+        cost_agent_pool_max_overflow=0,
+        cost_agent_load_rate=80,
+        cost_agent_load_s=4,
+        cost_agent_load_path="/api/v1/recommendations",
+        cost_agent_load_report=str(report),
+    )
+    assert run.code == 0, run.output
+    before, after = [
+        each["result"]["state"]
+        for each in run.results
+        if each["task"].endswith(("Load before", "Load after"))
+        and each["action"].endswith("load_test")
+    ]
+    assert before["p95_ms"] > 3 * after["p95_ms"]
+    assert before["answers_a_second"] < 0.9 * after["answers_a_second"]
+    assert before["most_connections_in_use"] == 1
+    assert "DB_POOL_SIZE" in report.read_text()

@@ -22,6 +22,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kub
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.kubernetes.options import (
     ClusterAccess,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.load.load_test import (
+    LOAD_TEST,
+)
 
 from tests.cluster.kubernetes_platform import KubernetesPlatform
 from tests.component.operations import run_operation
@@ -129,7 +132,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_invalid_input(platform, tmp_path, t
 
 
 def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_path):
-    """Their health too, by credentials that are in no result."""
+    """Their health and a load too, by credentials that are in no result."""
     succeeded(platform.agent())
     reached = succeeded(platform.info())["state"]["replicas"]
     assert {replica["via"] for replica in reached} == {"pod address"}
@@ -148,7 +151,16 @@ def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_pa
         HEALTH_INFO, targets=seen["targets"], basic_path="/api/v1/ready", kubernetes=by_token
     )
     assert [each["api"]["verdict"] for each in api_of(outcome)] == ["healthy"] * 3
-    assert token not in json.dumps([seen, outcome])
+    load = run_operation(
+        LOAD_TEST,
+        targets=seen["targets"],
+        path="/api/v1/ready",
+        rate=30,
+        duration_s=2,
+        kubernetes=by_token,
+    )
+    assert (load["state"]["answered"], load["state"]["failed"]) == (60, 0), load
+    assert token not in json.dumps([seen, outcome, load])
 
 
 def api_of(outcome):

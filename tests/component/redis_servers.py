@@ -44,8 +44,14 @@ def required(program: str | None, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on; below the ephemeral ones, so that no client takes it."""
-    for port in range(15000 + os.getpid() % 10000, 29000):
+    """A port that nothing listens on; below the ephemeral ones, so that no client takes it.
+
+    Each worker of pytest-xdist has a range of its own: between this look and the start of a server,
+    another worker would find the same port free, and take that server for its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
+    first = 15000 + worker * _RANGE
+    for port in range(first + os.getpid() % (_RANGE // 2), first + _RANGE):
         with socket.socket() as probe, socket.socket() as bus:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -59,6 +65,7 @@ def free_port() -> int:
 
 
 _GIVEN: set[int] = set()
+_RANGES, _RANGE = 4, 3500
 
 
 def eventually(condition: Callable[[], object], limit_s: float = 20.0) -> None:

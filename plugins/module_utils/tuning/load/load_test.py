@@ -126,6 +126,7 @@ def _write_report(
             error.reason, error.wanted, error.seen, error.next_step, **_told(result)
         ) from error
     result.actions.append(f"Wrote the report to {path}")
+    result.summary += f"; report: {path}"
 
 
 def _told(result: Result) -> dict[str, Any]:

@@ -91,7 +91,8 @@ STATES: list[tuple[str, dict[str, Any]]] = [
             "memory_limit": "1gb",
         },
     ),
-    ("redis_check_info", {**CACHE, "samples": "3"}),
+    # A machine that is busy in one of the two runs is no difference between the ways.
+    ("redis_check_info", {**CACHE, "samples": "3", "thresholds": {"latency_ms": "60000"}}),
 ]
 # What does its work again when it is run again, or finds that it is done and says so.
 WORK: list[tuple[str, dict[str, Any]]] = [

@@ -159,7 +159,7 @@ def test_replicas_out_of_reach_are_asked_through_the_api_server(platform, tmp_pa
         duration_s=2,
         kubernetes=by_token,
     )
-    assert (load["state"]["answered"], load["state"]["failed"]) == (60, 0), load
+    assert (load["state"]["requests"], load["state"]["failed"]) == (60, 0), load
     assert token not in json.dumps([seen, outcome, load])
 
 

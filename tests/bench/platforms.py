@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The agent on every platform while it is operated: requests lost, and how long things take.
 
-    python tests/bench/platforms.py                        everything, 5 rounds
+    python tests/bench/platforms.py                        everything, 9 rounds
     python tests/bench/platforms.py systemd scale --rounds 3
 
 Prints the figures with their limits; exits 1 when one is not kept. Needs root, and what
@@ -62,7 +62,7 @@ SECTIONS = HERE | IN_CLUSTER
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
+    parser.add_argument("--rounds", type=int, default=9, help="medians are of so many")
     given = parser.parse_args()
     unknown = sorted(set(given.sections) - set(SECTIONS))
     if unknown:

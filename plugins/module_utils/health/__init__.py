@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .exchange import OK, TIMED_OUT, Exchange, judge
     from .indicators import percentile
     from .plan import (
-        Target,
         check_text,
         let_through,
         read_path,
@@ -35,7 +34,6 @@ __all__ = [
     "Exchange",
     "Request",
     "Sender",
-    "Target",
     "Transport",
     "check_text",
     "judge",
@@ -57,7 +55,6 @@ _FILES = {
     "Exchange": "exchange",
     "Request": "conversation",
     "Sender": "sweep",
-    "Target": "plan",
     "Transport": "curl_sender",
     "check_text": "plan",
     "judge": "exchange",

@@ -46,17 +46,17 @@ def replica_ceiling(agent: Agent, clock: Clock, asked: int | None = None) -> Cei
     return Ceiling(DEFAULT_REPLICAS, "the guide's count")
 
 
-def budget_basis(agent: Agent, environment: Environment, clock: Clock) -> str:
+def budget_basis(environment: Environment, ceiling: Ceiling) -> str:
     """A fingerprint of what a connection budget goes by, and another run of ours may change."""
-    most = replica_ceiling(agent, clock).replicas
-    return hashlib.sha256(f"{most} {environment.digest()}".encode()).hexdigest()[:16]
+    text = f"{ceiling.replicas} {environment.digest()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def require_basis(
     basis: str | None, agent: Agent, environment: Environment, wanted: str, clock: Clock
 ) -> None:
     """Raise `precondition` where another run made what was weighed into something else."""
-    if basis in (None, budget_basis(agent, environment, clock)):
+    if basis is None or basis == budget_basis(environment, replica_ceiling(agent, clock)):
         return
     raise OperationError(
         Reason.PRECONDITION,

@@ -113,9 +113,9 @@ def _require_started(agent: Agent) -> None:
 def _decide(agent: Agent, wanted: PoolSettings, params: Params, context: Context) -> _Change:
     driver = open_driver(agent, None, context.clock)
     before = driver.environment()
-    basis = budget_basis(agent, before, context.clock)
     seen, server = look_at_both(agent, driver, before.variables(), params, context)
     budget = budget_of(seen, server, wanted, params)
+    basis = budget_basis(before, seen.ceiling)
     change = _Change(agent, wanted, before, _with_pool(before, wanted), seen, budget, basis)
     if change.is_one or any(pool.running not in (None, wanted) for pool in seen.pools):
         require_ours(agent, VARIABLES, context.clock)

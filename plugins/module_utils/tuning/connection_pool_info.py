@@ -128,7 +128,7 @@ def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> Poo
     present = driver.environment()
     variables = present.updated(params["environment"], params["environment_secrets"]).variables()
     deployed, weighed = settings_in(present.variables()), settings_in(variables)
-    basis = budget_basis(agent, present, context.clock)
+    basis = budget_basis(present, replica_ceiling(agent, context.clock))
     agent_seen, server = look_at_both(agent, driver, variables, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, advice = _advised(agent_seen, weighed, budget, params, context)

@@ -32,9 +32,10 @@ class Peaks:
         """
         entry = self._store.read(self._key)
         before = _days(entry)
-        days = {day: before[day] for day in _recent(now) if day in before}
+        recent = _recent(now)
+        days = {day: before[day] for day in recent if day in before}
         if keep:
-            today = _recent(now)[0]
+            today = recent[0]
             days[today] = highest([seen, days[today]] if today in days else [seen], "")
             if days != before:
                 data = json.dumps({day: _plain(each) for day, each in days.items()}).encode()

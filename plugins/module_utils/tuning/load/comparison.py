@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from ...core.readable import number_text
 from ...core.result import Table
 from .figures import Figures
 
@@ -75,7 +76,7 @@ def latency_text(latency_ms: float | None) -> str:
     """`0.84 ms`, `12.3 ms`, `1240 ms`."""
     if latency_ms is None:
         return "-"
-    return f"{latency_ms:.3g} ms" if latency_ms < 999.5 else f"{latency_ms:.0f} ms"
+    return f"{number_text(latency_ms)} ms"
 
 
 def _rate(value: float) -> str:

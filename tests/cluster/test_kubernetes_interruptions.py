@@ -163,8 +163,9 @@ def killed_at(platform, proxy, method, path, skip=0, **arguments):
         kubernetes=connection,
         **{"replicas": 3, "timeout_s": 60, **arguments},
     )
-    assert fault.met.wait(60)
-    running.kill()
+    is_met = fault.met.wait(90)  # longer than the operation is given
+    printed = running.kill()
+    assert is_met, f"{method} {path} never came:\n{printed}\n{proxy.requests[-20:]}"
     proxy.clear()
 
 

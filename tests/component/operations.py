@@ -47,10 +47,10 @@ class Running:
         result: dict[str, Any] = json.loads(output)
         return result
 
-    def kill(self) -> None:
-        """As the kernel does when memory is short."""
+    def kill(self) -> str:
+        """As the kernel does when memory is short; what it had printed by then."""
         self.process.kill()
-        self.process.communicate(timeout=30)
+        return "\n".join(self.process.communicate(timeout=30))
 
 
 def start_operation(area: str, name: str, **arguments: Any) -> Running:

@@ -56,12 +56,19 @@ def list_revisions(client: KubernetesClient, workload: Workload) -> list[Revisio
 
 
 def current_revision(workload: Workload, revisions: Sequence[Revision]) -> Revision | None:
-    """The revision of the template that there is now; None until its controller made it."""
+    """The revision of the template that there is now; None until pods are made from it.
+
+    A Deployment's number may still be the one before: where a change brings a count along, its
+    controller first scales what there is, says that it has observed the change, and only then
+    makes the new ReplicaSet. The count of updated pods tells.
+    """
     if not workload.is_observed:
         return None
     if workload.is_stateful:
         name = workload.status.get("updateRevision")
         return next((each for each in revisions if each.name == name), None)
+    if not workload.status.get("updatedReplicas"):
+        return None
     number = workload.revision
     return next((each for each in revisions if str(each.number) == number), None)
 

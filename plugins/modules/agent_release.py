@@ -25,9 +25,9 @@ options:
       - V(current) installs the release unless it is installed, and makes it current.
         The newest O(keep) releases stay, and always the current one, the last good one besides
         it, and those that replicas run from.
-      - V(good) records that the current release proved healthy, so that
-        M(optiinfra.cost_agent.agent_rollback) can go back to it. A release that is made current
-        again has to prove itself again.
+      - V(good) records that the current release proved healthy with its present environment, so
+        that M(optiinfra.cost_agent.agent_rollback) can go back to both. A release that is made
+        current again has to prove itself again.
     type: str
     choices: [current, good]
     default: current

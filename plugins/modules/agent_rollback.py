@@ -9,15 +9,17 @@ module: agent_rollback
 short_description: Make the last good release of the agent current again
 version_added: 0.1.0
 description:
-  - Switches the C(current) link to the release that was last recorded good, in one step.
-  - When the current release is recorded good itself, nothing changes, so a second run does not go
-    further back.
+  - Makes the release current that was last recorded good, in one step, and brings back the
+    environment that it proved good with; on platform V(kubernetes) its whole template.
+  - When the current release is recorded good itself, with the environment that it has now, nothing
+    changes, so a second run does not go further back.
   - Restarts nothing. M(optiinfra.cost_agent.agent), in its state V(started), brings the replicas
     to the current release.
 options:
   to:
     description:
-      - The installed release to go back to, whether or not it is recorded good.
+      - The installed release to go back to, whether or not it is recorded good. One that is not
+        gets the present environment.
       - Without it, the one that was last recorded good.
       - On platform V(kubernetes) also a revision's number, as C(kubectl rollout history) lists them.
     type: str

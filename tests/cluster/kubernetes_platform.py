@@ -16,7 +16,6 @@ import yaml
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operation import Operation
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
     AGENT_RELEASE,
-    AGENT_ROLLBACK,
 )
 from ansible_collections.optiinfra.cost_agent.tests.component.operated_platform import (
     OperatedPlatform,
@@ -93,12 +92,6 @@ class KubernetesPlatform(OperatedPlatform):
         image = self.release("crash" if "raise" in source else version)
         outcome = self.run(AGENT_RELEASE, release=image, timeout_s=60)
         assert not outcome.get("failed"), outcome
-
-    def record_good(self) -> dict[str, Any]:
-        return self.run(AGENT_RELEASE, state="good", timeout_s=60)
-
-    def roll_back(self, to: str | None = None, **arguments: Any) -> dict[str, Any]:
-        return self.run(AGENT_ROLLBACK, to=to, **arguments)
 
     # --- what a test looks at -----------------------------------------------------------------
 

@@ -69,6 +69,17 @@ def test_a_release_that_crashes_is_taken_back_with_both_stories(site):
     assert PLANTED_SECRET not in failed.output
 
 
+def test_an_environment_that_the_agent_does_not_start_with_is_taken_back(site):
+    succeeded(site.play("deploy", release=FIRST))
+    wrong = {**site.variables["cost_agent_environment"], "DB_POOL_TIMEOUT": "soon"}
+    failed = site.play("deploy", release=FIRST, environment=wrong)
+    assert failed.code != 0
+    assert "DB_POOL_TIMEOUT" in failed.output
+    assert "was brought back and is healthy" in " ".join(failed.output.split())
+    assert site.images() == [FIRST] * 3
+    assert succeeded(site.play("deploy", release=FIRST)).changed == []
+
+
 def test_a_migration_runs_as_a_job_before_the_release_is_current(site):
     succeeded(site.play("deploy", release=FIRST))
     program = "import os; print('secret', os.environ['API_TOKEN']); raise SystemExit(4)"

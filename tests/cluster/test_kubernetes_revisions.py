@@ -58,7 +58,7 @@ def test_an_environment_alone_is_rolled_back_too(platform):
     good(platform, "1.4.1", environment={"POOL": 1})
     succeeded(platform.agent(environment={"POOL": 2}))
     outcome = succeeded(platform.roll_back())
-    assert outcome["actions"] == ["Brought back the template that cost-agent:1.4.1 ran in"]
+    assert outcome["actions"] == ["Brought back what cost-agent:1.4.1 ran with"]
     succeeded(platform.agent())
     assert environment_of(platform)["POOL"] == "1"
     assert not succeeded(platform.roll_back())["changed"]

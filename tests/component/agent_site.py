@@ -79,6 +79,12 @@ class Site:
             return int(path.read_text().partition("\n")[0])
         return None
 
+    def environment(self) -> dict[str, Any]:
+        """The variables that its inventory gives the agent."""
+        inventory = json.loads(self.inventory.read_text())
+        [host] = inventory["all"]["children"]["cost_agent"]["hosts"].values()
+        return dict(host["cost_agent_environment"])
+
     def served_release(self, replica: int = 0) -> str:
         """What a replica answers when it is asked from outside."""
         url = f"http://127.0.0.1:{self.port + replica}/api/v1/health"

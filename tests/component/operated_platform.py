@@ -23,6 +23,10 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.age
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_logs import (
     AGENT_LOGS_INFO,
 )
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
+    AGENT_RELEASE,
+    AGENT_ROLLBACK,
+)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.preflight_info import (
     PREFLIGHT_INFO,
 )
@@ -81,6 +85,12 @@ class OperatedPlatform:
         arguments.update(pool_size=size, max_overflow=overflow, measured=DEFAULT_SERVER)
         arguments.update(changes)
         return self.run(CONNECTION_POOL, check=check, **arguments)
+
+    def record_good(self) -> dict[str, Any]:
+        return self.run(AGENT_RELEASE, state="good", timeout_s=60)
+
+    def roll_back(self, to: str | None = None, **arguments: Any) -> dict[str, Any]:
+        return self.run(AGENT_ROLLBACK, to=to, **arguments)
 
     def info(self, **arguments: Any) -> dict[str, Any]:
         return self.run(AGENT_INFO, **arguments)

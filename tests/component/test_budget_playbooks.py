@@ -99,7 +99,7 @@ def test_a_deploy_is_weighed_with_the_environment_that_it_brings(site):
     larger = {
         "cost_agent_release": "1.4.2",
         "cost_agent_release_source": str(AGENT_SOURCE),
-        "cost_agent_environment": {**site_environment(site), "DB_POOL_SIZE": 60},
+        "cost_agent_environment": {**site.environment(), "DB_POOL_SIZE": 60},
     }
     words = refusal(play(site, "deploy", **larger))
     assert "Failed to deploy release 1.4.2 of cost-agent: " in words
@@ -108,7 +108,7 @@ def test_a_deploy_is_weighed_with_the_environment_that_it_brings(site):
 
 
 def test_the_pools_variables_join_the_environment_that_does_not_say_them(site):
-    given = {k: v for k, v in site_environment(site).items() if not k.startswith("DB_")}
+    given = {k: v for k, v in site.environment().items() if not k.startswith("DB_")}
     run = play(site, "start", cost_agent_environment=given, cost_agent_pool_size="6",
                cost_agent_pool_max_overflow=0)  # fmt: skip
     assert run.code == 0, run.output
@@ -127,12 +127,6 @@ def test_a_database_that_cannot_be_asked_is_told_and_holds_nothing_up(site):
     run = play(site, "scale", cost_agent_replicas=2, **required)
     assert run.code == 2
     assert run.result_of("connection_pool_info")["reason"] == "unreachable"
-
-
-def site_environment(site: Site) -> dict[str, Any]:
-    inventory = json.loads(site.inventory.read_text())
-    [host] = inventory["all"]["children"]["cost_agent"]["hosts"].values()
-    return dict(host["cost_agent_environment"])
 
 
 def test_the_controller_asks_the_database_for_a_host_that_is_not_its_own(site, demo_stack):

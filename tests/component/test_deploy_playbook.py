@@ -87,6 +87,22 @@ def failing(result: dict[str, Any]) -> bool:
     return result["status"] == "failed"
 
 
+def test_an_environment_that_the_agent_does_not_start_with_is_taken_back(deployed):
+    second = deployed.pid(1)
+    variables = {**deployed.environment(), "DB_POOL_TIMEOUT": "soon"}
+    run = deploy(deployed, "1.4.1", cost_agent_environment=variables)
+    assert run.code == 2
+    assert "DB_POOL_TIMEOUT" in told(run)
+    assert "1.4.1 was brought back and is healthy" in told(run)
+    assert deployed.serving() == {0: "1.4.1", 1: "1.4.1"}
+    assert deployed.pid(1) == second
+    assert PLANTED_SECRET not in run.output
+    # The second time it fails as the first, and the inventory as it was changes nothing.
+    assert deploy(deployed, "1.4.1", cost_agent_environment=variables).code == 2
+    again = deploy(deployed, "1.4.1")
+    assert (again.code, again.changed) == (0, []), again.output
+
+
 def test_a_release_that_stays_healthy_is_watched_and_recorded_good(deployed):
     variables = {"cost_agent_deploy_canary_s": 3, "cost_agent_deploy_soak_s": 4}
     check = deployed.deploy(

@@ -265,6 +265,56 @@ def test_a_changed_environment_replaces_and_an_omitted_one_stays(started):
     assert (seen["POOL"], seen["API_TOKEN"]) == ("20", "s3cr3t-words")
 
 
+def recorded_good(platform, **environment):
+    succeeded(platform.agent(**environment))
+    assert succeeded(platform.record_good())["changed"]
+    assert not succeeded(platform.record_good())["changed"]
+    assert not succeeded(platform.roll_back())["changed"]
+
+
+def environments(platform):
+    """What each replica has of the variables that these tests give."""
+    given = ("KEPT", "API_TOKEN", "DB_POOL_SIZE")
+    seen = [platform.ask(name)["environment"] for name in platform.names()]
+    return [{name: each[name] for name in given if name in each} for each in seen]
+
+
+def test_an_environment_that_the_canary_fails_with_is_taken_back(started):
+    recorded_good(started, environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"})
+    before = set(started.pids().items())
+    failed = started.agent(canary=True, environment={"DB_POOL_SIZE": 13})
+    assert failed["reason"] in ("failed_state", "timeout")
+    tree = started.tree()
+    assert succeeded(started.roll_back(check=True))["changed"]
+    assert started.tree() == tree
+    back = succeeded(started.roll_back())
+    assert back["actions"] == [f"Brought back what {started.release('1.4.1')} ran with"]
+    assert "s3cr3t" not in str(back)
+    assert statuses(succeeded(started.agent())) == ["ready"] * 3
+    assert environments(started) == [{"KEPT": "1", "API_TOKEN": "s3cr3t"}] * 3
+    assert len(before & set(started.pids().items())) >= 2
+    assert not succeeded(started.roll_back())["changed"]
+    assert not succeeded(started.agent())["changed"]
+
+
+def test_an_environment_that_all_replicas_have_is_taken_back_too(started):
+    recorded_good(started, environment={"KEPT": 1})
+    succeeded(started.agent(environment={"KEPT": 2}, environment_secrets={"API_TOKEN": "s3cr3t"}))
+    assert succeeded(started.roll_back())["changed"]
+    succeeded(started.agent())
+    assert environments(started) == [{"KEPT": "1"}] * 3
+    assert not succeeded(started.roll_back())["changed"]
+
+
+def test_an_earlier_release_comes_back_with_the_environment_that_it_proved_good_with(started):
+    recorded_good(started, environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"})
+    started.deploy("1.4.2")
+    succeeded(started.agent(environment={"KEPT": 2}, environment_secrets={}))
+    succeeded(started.roll_back())
+    assert releases(started, succeeded(started.agent())) == ["1.4.1"] * 3
+    assert environments(started) == [{"KEPT": "1", "API_TOKEN": "s3cr3t"}] * 3
+
+
 def test_a_pool_joins_the_environment_that_there_is(started):
     succeeded(started.agent(environment={"KEPT": 1}, environment_secrets={"API_TOKEN": "s3cr3t"}))
     foretold = succeeded(started.set_pool(8, 2, check=True))

@@ -134,7 +134,9 @@ def test_no_secret_leaves_the_deploy(deployed):
     run = deployed.deploy("1.4.3", AGENT_SOURCE, "-vvv")
     assert run.code == 0, run.output
     assert PLANTED_SECRET not in run.output
-    meant_to_hold_it = (deployed.home / "environment", deployed.inventory)
+    proved = deployed.home.glob("releases/*/release.environment")
+    meant_to_hold_it = (deployed.home / "environment", deployed.inventory, *proved)
+    assert {path.stat().st_mode & 0o777 for path in meant_to_hold_it[2:]} == {0o600}
     files = (path for path in deployed.folder.rglob("*") if path.is_file())
     for path in files:
         if path not in meant_to_hold_it and "venv" not in path.parts:

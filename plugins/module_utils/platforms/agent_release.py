@@ -177,8 +177,8 @@ def _record_good(wanted: str | None, store: ReleaseStore, context: Context) -> R
             "Deploy the release, prove it healthy, then record it",
         )
     newest = last_good(store.releases())
-    known = (newest.id, newest.template) if newest else None
-    changed = known != (current.id, current.template)
+    known = (newest.id, newest.setup) if newest else None
+    changed = known != (current.id, current.setup)
     if changed and not context.check_mode:
         store.mark_good(current, context.clock.now())
     return Result(
@@ -213,9 +213,9 @@ def _roll_back(to: str | None, store: ReleaseStore, context: Context) -> Result:
     current, records = store.current(), list(store.releases())
     before = current.id if current else None
     target = _rollback_target(to, current, records, store)
-    changed = target.id != before or _is_another_template(target, current)
+    changed = target.id != before or _is_another_setup(target, current)
     if changed and not context.check_mode:
-        store.switch(target.id, target.template)
+        store.switch(target.id, target.setup)
     summary = f"from {before or 'none'} to {target.id}"
     if not changed:
         summary = f"{target.id} is current" + ("" if to else " and recorded good")
@@ -273,13 +273,13 @@ def _deadline(params: Params, context: Context) -> Deadline:
     return Deadline(context.clock, seconds)
 
 
-def _is_another_template(target: Release, current: Release | None) -> bool:
-    return bool(target.template) and current is not None and target.template != current.template
+def _is_another_setup(target: Release, current: Release | None) -> bool:
+    return bool(target.setup) and current is not None and target.setup != current.setup
 
 
 def _rolled_back(before: str | None, target: Release) -> str:
     if before == target.id:
-        return f"Brought back the template that {target.id} ran in"
+        return f"Brought back what {target.id} ran with"
     return _switched(before, target.id)
 
 

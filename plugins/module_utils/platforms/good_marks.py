@@ -16,10 +16,11 @@ from .releases import Release
 
 @dataclass(frozen=True)
 class Mark:
-    """That the release of this digest proved healthy at this time."""
+    """That the release of this digest proved healthy at this time, with this setup."""
 
     digest: str
     at: float
+    setup: str = ""
 
 
 Marks = dict[str, Mark]
@@ -41,7 +42,7 @@ class GoodMarks:
 
         def marked(marks: Marks) -> Marks:
             kept = {key: mark for key, mark in marks.items() if key in there}
-            return {**kept, release.id: Mark(release.digest, at)}
+            return {**kept, release.id: Mark(release.digest, at, release.setup)}
 
         self._change(marked)
 

@@ -18,15 +18,17 @@ class Release:
     """One release that replicas can be started from.
 
     `digest` is its content's; times are seconds since the epoch. `good_at` is None until it is
-    recorded that the release proved healthy since it was last deployed. `template` is what
-    replicas are made from beside it, where the platform keeps that with a release.
+    recorded that the release proved healthy since it was last deployed. `setup` stands for what
+    replicas are made with beside it: the digest of their environment, on Kubernetes the
+    fingerprint of their whole template; of the current release what they have now, of others what
+    they proved good with. Empty where nobody knows.
     """
 
     id: str
     digest: str
     installed_at: float
     good_at: float | None = None
-    template: str = ""
+    setup: str = ""
 
     def shown(self) -> dict[str, Any]:
         """The release as `agent_info` returns it."""
@@ -96,17 +98,17 @@ class ReleaseStore(Protocol):
         other content already, and what keeps the release from being installed.
         """
 
-    def switch(self, release_id: str, template: str = "") -> None:
+    def switch(self, release_id: str, setup: str = "") -> None:
         """Make the release current, in one step; no running replica is touched.
 
-        A rollback names the `template` that comes back with the release, where there are such.
+        A rollback names the `setup` that comes back with the release, where one is known.
         """
 
     def remove(self, names: Sequence[str]) -> list[str]:
         """Remove releases or remnants, and return in words which could not be and why."""
 
     def mark_good(self, release: Release, at: float) -> None:
-        """Record that the release proved healthy."""
+        """Record that the release proved healthy, with the setup that its replicas have now."""
 
     def forget_good(self, release_id: str) -> None:
         """Drop the release's mark, if it has one: it must prove itself again."""

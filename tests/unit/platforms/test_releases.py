@@ -141,7 +141,9 @@ def test_switching_replaces_the_link_even_after_a_killed_switch(machine: Machine
     machine.releases.switch("1.0")
     (machine.layout.home / ".current.new").symlink_to("releases/half")
     machine.releases.switch("1.1")
-    assert machine.releases.current() == machine.get("1.1")
+    current = machine.releases.current()
+    assert current is not None
+    assert (current.id, current.folder) == ("1.1", machine.get("1.1").folder)
     assert os.readlink(machine.layout.current) == "releases/1.1"
     assert not os.path.lexists(machine.layout.home / ".current.new")
 

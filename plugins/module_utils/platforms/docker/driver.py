@@ -24,7 +24,7 @@ from .connection import Gone, Refused
 from .creation import creation
 from .engine import Engine
 from .image_store import ImageStore
-from .labels import environment_of, labels_of
+from .labels import labels_of
 from .migration import DockerMigrator
 from .observer import Observer
 from .options import DockerOptions
@@ -49,7 +49,6 @@ class DockerDriver:
         self._replicas = self._make_replicas()
         self.release_store = ImageStore(agent, options, self._engine, self._replicas)
         self._observer = Observer(agent, serving, options, self._engine, self._replicas, clock)
-        self._environment: Environment | None = None
 
     def _make_replicas(self) -> Replicas:
         port = self._options.container.container_port
@@ -61,17 +60,10 @@ class DockerDriver:
     # --- environment --------------------------------------------------------------------------
 
     def environment(self) -> Environment:
-        """The newest container's: what the engine keeps is the one copy that there is."""
-        if self._environment is None:
-            ours = self._replicas.ours().values()
-            newest = max(ours, key=lambda each: each.created_at or 0.0, default=None)
-            if newest is None:
-                return Environment()
-            self._environment = environment_of(newest.labels, newest.environment)
-        return self._environment
+        return self.release_store.environments.wanted()
 
     def set_environment(self, environment: Environment) -> None:
-        self._environment = environment
+        self.release_store.environments.want(environment)
 
     def observe(
         self, wanted: Sequence[str], specification: Specification | None, usage: bool = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.context import Context
@@ -17,6 +17,7 @@ from ..images.reference import ImageReference, check_reference, require_same_dig
 from ..images.releases import ImageRelease, ImageReleases
 from ..releases import Installation, Release
 from .engine import Engine
+from .environments import Environments
 from .image import Image, names_to_try
 from .labels import specification_of
 from .options import DockerOptions
@@ -75,6 +76,7 @@ class ImageStore:
         self._engine = engine
         self._replicas = replicas
         self._records = ImageReleases(agent.store, agent.name)
+        self.environments = Environments(agent, engine, replicas, self._records)
 
     def check_id(self, release_id: str) -> None:
         check_reference(release_id)
@@ -164,14 +166,29 @@ class ImageStore:
         digest = image.digest_in(reference.repository)
         self._records.add(ImageRelease(str(reference), digest, at, image_id=image.id))
 
-    def switch(self, release_id: str, template: str = "") -> None:
-        self._records.switch(release_id)
+    def switch(self, release_id: str, setup: str = "") -> None:
+        if setup and not self.environments.has(setup):
+            current = self.current()
+            if current is not None and current.id == release_id:
+                raise OperationError(
+                    Reason.PRECONDITION,
+                    f"bring back what {release_id} ran with",
+                    "the engine has no container any more that keeps its environment",
+                    "Give environment and environment_secrets again, with start.yml",
+                )
+            setup = ""
+        self._records.switch(release_id, setup)
 
     def remove(self, names: Sequence[str]) -> list[str]:
         return self._records.remove(names)
 
     def mark_good(self, release: Release, at: float) -> None:
-        self._records.mark_good(release, at)
+        known = next((each for each in self.releases() if each.id == release.id), None)
+        if known is None:
+            raise ValueError(f"{release.id} is not on record")
+        setup = self.environments.keep(known, self.image_of(known))
+        self._records.want(setup)
+        self._records.mark_good(replace(known, setup=setup), at)
 
     def forget_good(self, release_id: str) -> None:
         self._records.forget_good(release_id)

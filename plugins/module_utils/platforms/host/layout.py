@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the process platform keeps an agent on a machine.
 
-- `<home>/releases/<id>/`: one release, its source and its `venv`; `release.json` comes last
+- `<home>/releases/<id>/`: one release, its source and its `venv`; `release.json` comes last, and
+  `release.environment`, mode 0600, is the environment that it proved good with
 - `<home>/current`: link to the release that replicas are started from
 - `<home>/environment`: the replicas' environment, mode 0600
 - `<home>/run/cost-agent-8001.pid`: first line the pid, second line the replica's record
@@ -18,6 +19,7 @@ from pathlib import Path
 # In a release's folder: it is whole once RECORD is there; MARKER stands for one being installed.
 RECORD = "release.json"
 MARKER = "release.installing"
+GOOD_ENVIRONMENT = "release.environment"
 
 
 @dataclass(frozen=True)

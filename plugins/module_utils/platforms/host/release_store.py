@@ -105,7 +105,10 @@ class FolderReleaseStore:
                 preparation = prepare(params, source, self._layout)
                 yield _FolderInstallation(preparation, self._layout, self._releases)
 
-    def switch(self, release_id: str, template: str = "") -> None:
+    def switch(self, release_id: str, setup: str = "") -> None:
+        if setup:
+            # First: a run that is killed between the two is repeated, and brings both.
+            self._releases.restore_environment(release_id)
         self._releases.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The releases on a machine: which there are, which is current, which proved good.
+"""The releases on a machine: which there are, which is current, which proved good and with what.
 
 A release is there once its `release.json` is, which is written last. What a killed run leaves
 has `release.installing` instead, or a name that starts with a dot, and never counts.
@@ -15,14 +15,16 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import OperationError, Reason
 from ...core.state_store import StateStore, write_atomically
+from ..environment import Environment
 from ..good_marks import GoodMarks, Mark
 from ..releases import Release
-from .layout import MARKER, RECORD, Layout
+from . import environment_file
+from .layout import GOOD_ENVIRONMENT, MARKER, RECORD, Layout
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _REMOVED = ".removed-"
@@ -66,7 +68,12 @@ class Releases:
                 target = self._layout.home / os.readlink(self._layout.current)
             except FileNotFoundError:
                 return None
-        return next((record for record in self.records() if record.folder == target), None)
+        found = next((record for record in self.records() if record.folder == target), None)
+        if found is None:
+            return None
+        now = _environment_digest(self._layout.environment, absent=Environment().digest())
+        is_as_proved = found.setup == now or not found.setup or not now
+        return replace(found, setup=now, good_at=found.good_at if is_as_proved else None)
 
     def records(self) -> list[InstalledRelease]:
         """The complete releases, installed last first."""
@@ -141,12 +148,30 @@ class Releases:
         return failed
 
     def mark_good(self, release: Release, at: float) -> None:
-        """Record that the release proved healthy; marks of releases that are gone are dropped."""
+        """Record that the release proved healthy, and keep the environment that it did so with.
+
+        Marks of releases that are gone are dropped.
+        """
+        with self._files("write"):
+            environment = environment_file.read(self._layout.environment)
+            environment_file.write(self._good_environment(release.id), environment)
         self._marks.set(release, at, {each.id for each in self.records()})
+
+    def restore_environment(self, release_id: str) -> None:
+        """Have the environment again that the release proved good with."""
+        with self._files("read"):
+            environment = environment_file.read(self._good_environment(release_id))
+        with self._files("write"):
+            environment_file.write(self._layout.environment, environment)
 
     def forget_good(self, release_id: str) -> None:
         """Drop the release's mark, if it has one: it must prove itself again."""
         self._marks.drop(release_id)
+        with self._files("write"):
+            self._good_environment(release_id).unlink(missing_ok=True)
+
+    def _good_environment(self, release_id: str) -> Path:
+        return self._layout.release(release_id) / GOOD_ENVIRONMENT
 
     def _folders(self, hidden: bool = False) -> list[Path]:
         try:
@@ -168,6 +193,7 @@ class Releases:
             digest=digest,
             installed_at=installed_at,
             good_at=good_at,
+            setup=_environment_digest(folder / GOOD_ENVIRONMENT),
             folder=folder,
             python=_python(folder),
         )
@@ -178,6 +204,17 @@ class Releases:
             yield
         except OSError as error:
             raise file_failure(f"{verb} the releases of {self._layout.name}", error) from error
+
+
+def _environment_digest(path: Path, absent: str = "") -> str:
+    """Empty for one that was broken by hand, and for a user who may not read it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return environment_file.parse(text, str(path)).digest()
+    except FileNotFoundError:
+        return absent
+    except (OSError, ValueError, OperationError):
+        return ""
 
 
 def _python(folder: Path) -> Path:

@@ -34,9 +34,10 @@ class ImageRelease(Release):
 
 @dataclass(frozen=True)
 class _Records:
-    """What is stored: the current release's id, and the releases by id."""
+    """What is stored: the current release's id and setup, and the releases by id."""
 
     current: str | None = None
+    setup: str = ""
     releases: dict[str, ImageRelease] = field(default_factory=dict)
 
     def as_json(self) -> bytes:
@@ -48,7 +49,8 @@ class _Records:
             }
             for key, each in self.releases.items()
         }
-        return json.dumps({"current": self.current, "releases": stored}).encode()
+        stored_with = {"current": self.current, "setup": self.setup, "releases": stored}
+        return json.dumps(stored_with).encode()
 
     @classmethod
     def of_json(cls, data: bytes) -> _Records:
@@ -63,7 +65,7 @@ class _Records:
             )
             for key, each in stored["releases"].items()
         }
-        return cls(stored["current"], releases)
+        return cls(stored["current"], str(stored.get("setup", "")), releases)
 
 
 class ImageReleases:
@@ -80,7 +82,12 @@ class ImageReleases:
     def current(self) -> ImageRelease | None:
         """The release that replicas are started from; None also when its record is gone."""
         records = self._read()[0]
-        return next((each for each in self._marked(records) if each.id == records.current), None)
+        for each in self._marked(records):
+            if each.id == records.current:
+                now = records.setup
+                is_as_proved = each.setup == now or not each.setup or not now
+                return replace(each, setup=now, good_at=each.good_at if is_as_proved else None)
+        return None
 
     def releases(self) -> list[ImageRelease]:
         """The releases on record, installed last first."""
@@ -93,16 +100,29 @@ class ImageReleases:
         for each in records.releases.values():
             mark = marks.get(each.id)
             is_good = mark is not None and mark.digest == each.digest
-            found.append(replace(each, good_at=mark.at if mark and is_good else None))
+            if mark is not None and is_good:
+                found.append(replace(each, good_at=mark.at, setup=mark.setup))
+            else:
+                found.append(replace(each, good_at=None, setup=""))
         return sorted(found, key=lambda each: each.installed_at, reverse=True)
 
     def add(self, release: ImageRelease) -> None:
         """Record a release, in place of one of the same id; which is current stays."""
         self._change(lambda records: replace(records, releases=_with(records, release)))
 
-    def switch(self, release_id: str) -> None:
-        """Make a release on record current."""
-        self._change(lambda records: replace(records, current=release_id))
+    def setup(self) -> str:
+        """The setup that replicas are to have; empty where none was put on record."""
+        return self._read()[0].setup
+
+    def want(self, setup: str) -> None:
+        """Put on record which setup replicas are to have."""
+        self._change(lambda records: replace(records, setup=setup))
+
+    def switch(self, release_id: str, setup: str = "") -> None:
+        """Make a release on record current, with this setup; without one the present stays."""
+        self._change(
+            lambda records: replace(records, current=release_id, setup=setup or records.setup)
+        )
 
     def remove(self, release_ids: Sequence[str]) -> list[str]:
         """Forget these; no image is deleted. What could not be removed is nothing, as protocol."""
@@ -149,4 +169,4 @@ class ImageReleases:
 
 
 def _with(records: _Records, release: ImageRelease) -> dict[str, ImageRelease]:
-    return {**records.releases, release.id: replace(release, good_at=None)}
+    return {**records.releases, release.id: replace(release, good_at=None, setup="")}

@@ -70,13 +70,12 @@ class KubernetesReleaseStore:
         now = templates.restore or templates.applied or ""
         good = templates.good.get(found.id)
         good_at = found.good_at if good in (None, now) else None
-        return replace(found, good_at=good_at, template=now)
+        return replace(found, good_at=good_at, setup=now)
 
     def releases(self) -> Sequence[Release]:
         templates = self._templates.read()
         return [
-            replace(each, template=templates.good.get(each.id, ""))
-            for each in self._images.releases()
+            replace(each, setup=templates.good.get(each.id, "")) for each in self._images.releases()
         ]
 
     def named(self, to: str) -> Release | None:
@@ -85,7 +84,7 @@ class KubernetesReleaseStore:
         An image that never proved good comes back in the template that it ran in last.
         """
         records = {each.id: each for each in self.releases()}
-        if to in records and records[to].template:
+        if to in records and records[to].setup:
             return records[to]
         revisions = self._revisions()
         if _REVISION.match(to):
@@ -96,7 +95,7 @@ class KubernetesReleaseStore:
             return records.get(to)
         image = self._image(revision)
         record = records.get(image) or self._on_record(image, revision.created_at)
-        return replace(record, template=revision.fingerprint)
+        return replace(record, setup=revision.fingerprint)
 
     def _revisions(self) -> list[Revision]:
         workload = self._cluster.workloads.find()
@@ -135,12 +134,12 @@ class KubernetesReleaseStore:
         release = ImageRelease(release_id, reference.digest or "", 0.0)
         yield _ImageInstallation(release, self._images)
 
-    def switch(self, release_id: str, template: str = "") -> None:
+    def switch(self, release_id: str, setup: str = "") -> None:
         if release_id not in {each.id for each in self._images.releases()}:
             self._images.add(self._on_record(release_id, self._clock.now()))
         # Before the release is current: a run that is killed between the two restores nothing
         # that the current release did not ask for, since the next rollback says both again.
-        self._templates.restore(template or None)
+        self._templates.restore(setup or None)
         self._images.switch(release_id)
 
     def remove(self, names: Sequence[str]) -> list[str]:
@@ -177,6 +176,10 @@ class KubernetesReleaseStore:
     def to_restore(self) -> str | None:
         """The fingerprint of the template that is to be brought back."""
         return self._templates.read().restore
+
+    def begin(self, applied: str) -> None:
+        """Record what is about to be rolled out."""
+        self._templates.begin(applied)
 
     def settle(self, applied: str) -> None:
         """Record what is rolled out now."""

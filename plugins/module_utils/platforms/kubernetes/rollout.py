@@ -259,11 +259,18 @@ class RolloutPlan:
             if self._bounds is not None and self._autoscaler is not None:
                 self._set_bounds(self._autoscaler, self._bounds, report)
             if self._change.operations:
+                self._begin()
                 workload = self._apply(workload, deadline, context)
                 report.actions += [did for _would, did in self._change.actions]
             self._wait(limits, deadline, context, report)
             if self._goal.specification is not None and not self._goal.canary:
                 self._releases.settle(fingerprint(workload.template))
+
+    def _begin(self) -> None:
+        """Put on record which template comes, so that a rollback knows of one that fails."""
+        for operation in self._change.operations:
+            if operation["path"] == "/spec/template":
+                self._releases.begin(fingerprint(operation["value"]))
 
     def _apply(self, workload: Workload, deadline: Deadline, context: Context) -> Workload:
         """Change exactly what was decided on; another writer's change is decided on anew.

@@ -17,8 +17,9 @@ from ...core.state_store import ABSENT, Entry, StateStore, VersionConflict
 class Templates:
     """Fingerprints of templates.
 
-    `good` by release id; `applied` is what `agent` rolled out last; `restore` is what its next
-    run brings back before anything else is changed, None when there is nothing to bring back.
+    `good` by release id; `applied` is what `agent` rolled out last, or tried to; `restore` is what
+    its next run brings back before anything else is changed, None when there is nothing to bring
+    back.
     """
 
     good: dict[str, str] = field(default_factory=dict)
@@ -57,6 +58,10 @@ class TemplateRecords:
     def restore(self, template: str | None) -> None:
         """Have the next run bring this template back, or none."""
         self._change(lambda templates: replace(templates, restore=template))
+
+    def begin(self, applied: str) -> None:
+        """This is about to be rolled out: what was proved before says nothing of it."""
+        self._change(lambda templates: replace(templates, applied=applied))
 
     def settle(self, applied: str) -> None:
         """What was to be brought back is, and this is rolled out now."""

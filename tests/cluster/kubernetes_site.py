@@ -76,5 +76,22 @@ class KubernetesSite:
             )
         ]
 
+    def workload(self) -> dict[str, Any]:
+        return self.cluster.get("deployment", "cost-agent", f"--namespace={self.namespace}")
+
+    def pods(self) -> set[str]:
+        return self._names("pods")
+
+    def revisions(self) -> set[str]:
+        return self._names("replicasets")
+
+    def _names(self, kind: str) -> set[str]:
+        """Of those that stay."""
+        found = self.cluster.get(kind, f"--namespace={self.namespace}")["items"]
+        staying = [
+            each["metadata"] for each in found if "deletionTimestamp" not in each["metadata"]
+        ]
+        return {each["name"] for each in staying}
+
     def close(self) -> None:
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")

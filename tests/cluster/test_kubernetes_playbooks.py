@@ -80,6 +80,26 @@ def test_an_environment_that_the_agent_does_not_start_with_is_taken_back(site):
     assert succeeded(site.play("deploy", release=FIRST)).changed == []
 
 
+def test_what_the_manifest_alone_changes_is_rolled_out_canary_first_and_taken_back(site):
+    succeeded(site.play("deploy", release=FIRST))
+    revisions = site.revisions()
+    # Less than the agent needs to start: one pod is lost, and no other touched.
+    before = site.pods()
+    least = {"memory_limit_mb": 12, "requests": {"cpu": "10m", "memory": "8Mi"}}
+    failed = site.play("deploy", release=FIRST, **least)
+    assert failed.code != 0
+    assert "was brought back and is healthy" in " ".join(failed.output.split()), failed.output
+    assert site.pods() == before
+
+    changed = succeeded(site.play("deploy", release=FIRST, memory_limit_mb=300, deploy_canary_s=1))
+    assert {"Objects", "Canary", "Replicas started"} <= set(changed.changed)
+    assert "canary" in changed.output.lower()
+    assert not before & site.pods()
+    assert len(site.revisions() - revisions) == 2  # the one that failed, and this one
+    assert "paused" not in site.workload()["spec"]
+    assert succeeded(site.play("deploy", release=FIRST, memory_limit_mb=300)).changed == []
+
+
 def test_a_migration_runs_as_a_job_before_the_release_is_current(site):
     succeeded(site.play("deploy", release=FIRST))
     program = "import os; print('secret', os.environ['API_TOKEN']); raise SystemExit(4)"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.kubernetes_platform import KubernetesPlatform
+from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -179,3 +179,67 @@ def test_a_stateful_set_recovers_from_a_release_that_never_starts(stateful):
     outcome = succeeded(stateful.agent())
     assert {r["release"] for r in outcome["state"]["replicas"]} == {"cost-agent:1.4.1"}
     assert environment_of(stateful)["POOL"] == "1"
+
+
+# --- what deploy.yml holds ----------------------------------------------------------------------
+
+
+def hold(platform, **container):
+    """What the role deploy leaves: another template, held until the agent's next rollout."""
+    own = {**platform.workload()["spec"]["template"]["spec"]["containers"][0], **container}
+    spec = {"paused": True, "template": {"spec": {"containers": [own]}}}
+    annotations = {"cost-agent.optiinfra/held": "true"}
+    platform.patch({"metadata": {"annotations": annotations}, "spec": spec})
+
+
+def is_let_go(platform):
+    workload = platform.workload()
+    return "paused" not in workload["spec"] and not any(
+        "cost-agent.optiinfra/held" in key for key in workload["metadata"]["annotations"]
+    )
+
+
+def test_what_is_held_touches_no_pod_until_a_canary_of_it(platform):
+    good(platform, "1.4.1")
+    before = platform.pids()
+    hold(platform, workingDir="/tmp")
+    wait_until(lambda: not platform.workload()["status"].get("updatedReplicas"))
+    assert platform.pids() == before
+    assert not any(each["up_to_date"] for each in platform.info()["state"]["replicas"])
+    outcome = succeeded(platform.agent(canary=True))
+    assert [each["up_to_date"] for each in outcome["state"]["replicas"]].count(True) == 1
+    assert before.items() <= platform.pids().items()
+    assert is_let_go(platform)
+    outcome = succeeded(platform.agent())
+    assert all(each["up_to_date"] for each in outcome["state"]["replicas"])
+    assert not before.items() & platform.pids().items()
+    assert not succeeded(platform.agent())["changed"]
+
+
+@pytest.mark.parametrize("state", ["started", "restarted", "stopped"])
+def test_whatever_comes_next_lets_go_what_is_held(platform, state):
+    good(platform, "1.4.1")
+    before = platform.pids()
+    hold(platform, workingDir="/tmp")
+    outcome = succeeded(platform.agent(state))
+    assert is_let_go(platform)
+    assert not before.items() & platform.pids().items()
+    if state != "stopped":
+        assert len(outcome["state"]["replicas"]) == 3
+        assert "Rolled out what deploy.yml changed" in " ".join(outcome["actions"])
+    assert not succeeded(platform.agent("stopped" if state == "stopped" else "started"))["changed"]
+
+
+@pytest.mark.parametrize("has_canary", [False, True])
+def test_what_is_held_is_taken_back_by_a_rollback(platform, has_canary):
+    good(platform, "1.4.1")
+    before = platform.pids()
+    hold(platform, command=["false"])
+    if has_canary:
+        assert platform.agent(canary=True)["reason"] == "failed_state"
+    assert succeeded(platform.roll_back())["changed"]
+    succeeded(platform.agent())
+    assert platform.pids() == before
+    assert is_let_go(platform)
+    assert not succeeded(platform.roll_back())["changed"]
+    assert not succeeded(platform.agent())["changed"]

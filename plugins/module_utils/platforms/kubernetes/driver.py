@@ -27,7 +27,7 @@ from .pods import Way, list_all_pods, list_pods, replica_of, serving_port, templ
 from .preflight import Preflight
 from .releases import KubernetesReleaseStore
 from .revisions import current_revision, list_revisions
-from .rollout import RolloutPlan, base_template
+from .rollout import RolloutPlan, template_to_bring_back
 from .state_store import ConfigMapStateStore
 from .template import agent_container
 from .usage import read_metrics, usage_of
@@ -76,7 +76,8 @@ class KubernetesDriver:
         workload = self._cluster.workloads.find()
         if workload is None:
             return Environment()
-        template = base_template(self._cluster, self._releases, workload)
+        brought_back = template_to_bring_back(self._cluster, self._releases, workload)
+        template = brought_back or workload.template
         environment, self._gone = self._cluster.environments.read(template)
         return environment
 

@@ -15,6 +15,8 @@ AGENT_LABEL = f"{_PREFIX}/agent"
 KIND_LABEL = f"{_PREFIX}/kind"
 KEY_ANNOTATION = f"{_PREFIX}/key"
 BRAKE_ANNOTATION = f"{_PREFIX}/canary"
+# Also in the role deploy's manifest.
+HELD_ANNOTATION = f"{_PREFIX}/held"
 FLOOR_ANNOTATION = f"{_PREFIX}/min-replicas"
 # What `kubectl rollout restart` writes: one restart, whoever asks for it.
 RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"

@@ -21,7 +21,7 @@ from ..releases import Release
 from .cluster import Cluster
 from .pods import container_of, image_id, list_pods, template_hash
 from .revisions import Revision, current_revision, list_revisions, numbered
-from .template import agent_container, image_of
+from .template import agent_container, fingerprint, image_of
 from .templates import TemplateRecords
 
 _REVISION = re.compile(r"[0-9]{1,9}\Z")
@@ -69,6 +69,10 @@ class KubernetesReleaseStore:
         templates = self._templates.read()
         now = templates.restore or templates.applied or ""
         good = templates.good.get(found.id)
+        if good == now and templates.restore is None:
+            workload = self._cluster.workloads.find()
+            if workload is not None and workload.is_held:  # then another is about to come
+                now = fingerprint(workload.template)
         good_at = found.good_at if good in (None, now) else None
         return replace(found, good_at=good_at, setup=now)
 

@@ -20,6 +20,7 @@ from .bounds import Autoscaler, Bounds, bounds_for, find_autoscaler
 from .brake import brake_off, brake_on
 from .cluster import Cluster
 from .errors import Conflict
+from .hold import hold_off
 from .owners import changed_fields, field_text, manager_of, owner_of, shortened
 from .releases import KubernetesReleaseStore
 from .resources import AUTOSCALERS
@@ -120,18 +121,19 @@ class RolloutPlan:
         template = self._template(workload, goal.specification)
         image = goal.specification.release
         is_new_template = template != workload.template
-        if goal.canary:
-            if workload.brake is not None and not is_new_template:
-                return Change(replicas=workload.replicas, image=image)
-            if not is_new_template or sum(replica.is_alive for replica in self.seen) < 2:
-                return Change(replicas=workload.replicas, image=image)
+        has_news = is_new_template or workload.is_held
+        if goal.canary and (not has_news or sum(each.is_alive for each in self.seen) < 2):
+            return Change(replicas=workload.replicas, image=image)
         operations: list[Document] = []
         actions: list[tuple[str, str]] = []
         if is_new_template:
             operations.append({"op": "replace", "path": "/spec/template", "value": template})
             actions.append(self._template_action(workload, image, template))
+        if workload.is_held:
+            change = f"what deploy.yml changed in the manifest of {workload.title}"
+            actions.append(_both("roll out", "Rolled out", change))
         if goal.canary:
-            operations += brake_on(workload)
+            operations += [*brake_on(workload), *hold_off(workload)]
             return Change(operations, actions, workload.replicas, image, True)
         replicas = self._replicas(workload)
         if replicas != workload.replicas:
@@ -140,10 +142,11 @@ class RolloutPlan:
         if workload.brake is not None:
             operations += brake_off(workload)
             actions.append(_both("release", "Released", "the brake of the canary"))
+        operations += hold_off(workload)
         if operations and workload.is_paused and self._cluster.options.force:
             operations.append({"op": "remove", "path": "/spec/paused"})
             actions.append(_both("resume", "Resumed", f"{workload.title}, which was paused"))
-        is_replacing = workload.replicas > 0 and (is_new_template or workload.brake is not None)
+        is_replacing = workload.replicas > 0 and (has_news or workload.brake is not None)
         return Change(operations, actions, replicas, image, is_replacing)
 
     def _decide_stop(self, workload: Workload) -> Change:
@@ -152,13 +155,17 @@ class RolloutPlan:
         if workload.replicas:
             operations.append({"op": "add", "path": "/spec/replicas", "value": 0})
             actions.append(_scale_action(workload, 0))
-            operations += brake_off(workload)
+            operations += [*brake_off(workload), *hold_off(workload)]
         return Change(operations, actions, 0)
 
     def _template(self, workload: Workload, specification: Specification) -> Document:
-        """The template of the goal, on the one that a rollback brings back, else the present."""
+        """The template of the goal, on the one that a rollback brings back, else the present.
+
+        One that is brought back keeps its limits: the inventory's may be what failed.
+        """
         named = self._cluster.options.container
-        base = base_template(self._cluster, self._releases, workload)
+        brought_back = template_to_bring_back(self._cluster, self._releases, workload)
+        base = brought_back or workload.template
         environments = self._cluster.environments
         stopped = workload.replicas == 0
         restarted_at = datetime.fromtimestamp(self._now, timezone.utc).strftime(
@@ -170,7 +177,7 @@ class RolloutPlan:
             specification.release,
             environments.source(self._goal.environment),
             environments.is_ours,
-            self._serving,
+            None if brought_back else self._serving,
             restarted_at if self._goal.replace_all and not stopped else None,
         )
 
@@ -259,18 +266,19 @@ class RolloutPlan:
             if self._bounds is not None and self._autoscaler is not None:
                 self._set_bounds(self._autoscaler, self._bounds, report)
             if self._change.operations:
-                self._begin()
+                self._begin(workload)
                 workload = self._apply(workload, deadline, context)
                 report.actions += [did for _would, did in self._change.actions]
             self._wait(limits, deadline, context, report)
             if self._goal.specification is not None and not self._goal.canary:
                 self._releases.settle(fingerprint(workload.template))
 
-    def _begin(self) -> None:
+    def _begin(self, workload: Workload) -> None:
         """Put on record which template comes, so that a rollback knows of one that fails."""
-        for operation in self._change.operations:
-            if operation["path"] == "/spec/template":
-                self._releases.begin(fingerprint(operation["value"]))
+        values = {each["path"]: each.get("value") for each in self._change.operations}
+        template = values.get("/spec/template") or (workload.template if workload.is_held else None)
+        if template is not None:
+            self._releases.begin(fingerprint(template))
 
     def _apply(self, workload: Workload, deadline: Deadline, context: Context) -> Workload:
         """Change exactly what was decided on; another writer's change is decided on anew.
@@ -348,20 +356,22 @@ class RolloutPlan:
         wait.until_it_holds(report)
 
 
-def base_template(
+def template_to_bring_back(
     cluster: Cluster, releases: KubernetesReleaseStore, workload: Workload
-) -> Document:
-    """The template that a change starts from: one to be brought back, else the present one.
+) -> Document | None:
+    """The template that a rollback asked for; None where none did.
 
     One that the cluster no longer keeps is let go: then the image alone goes back.
     """
     wanted = releases.to_restore()
-    if wanted is None or fingerprint(workload.template) == wanted:
+    if wanted is None:
+        return None
+    if fingerprint(workload.template) == wanted:
         return workload.template
     for revision in list_revisions(cluster.client, workload):
         if revision.fingerprint == wanted:
             return revision.template
-    return workload.template
+    return None
 
 
 def _both(would: str, did: str, what: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import OperationError, Reason
 from .client import JSON_PATCH, KubernetesClient
-from .names import BRAKE_ANNOTATION, REVISION_ANNOTATION
+from .names import BRAKE_ANNOTATION, HELD_ANNOTATION, REVISION_ANNOTATION
 from .options import STATEFUL_SET, ClusterOptions
 from .resources import DEPLOYMENTS, NAMESPACES, STATEFUL_SETS, Resource
 
@@ -68,7 +68,13 @@ class Workload:
 
     @property
     def is_paused(self) -> bool:
-        return bool(self.spec.get("paused"))
+        """Whether somebody paused it; what deploy.yml holds back is not meant."""
+        return bool(self.spec.get("paused")) and not self.is_held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has a template of deploy.yml's that waits for the next rollout."""
+        return bool(self.spec.get("paused")) and HELD_ANNOTATION in self.annotations
 
     @property
     def is_observed(self) -> bool:

@@ -62,7 +62,7 @@ SECTIONS = HERE | IN_CLUSTER
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=9, help="medians are of so many")
+    parser.add_argument("--rounds", type=int, default=9, help="figures are of so many")
     given = parser.parse_args()
     unknown = sorted(set(given.sections) - set(SECTIONS))
     if unknown:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from collections import Counter
 from urllib.parse import urlsplit
 
 import pytest
@@ -117,6 +118,16 @@ def test_a_list_is_read_page_by_page_and_again_when_a_page_has_expired(platform,
     assert succeeded(platform.info())["summary"] == "3 of 3 ready, release cost-agent:1.4.1"
     assert expired.hits == 1
     assert any("limit=" in request for request in proxy.requests if "/pods?" in request)
+
+
+def test_nothing_is_read_twice_to_decide_or_to_look(platform, proxy):
+    succeeded(platform.agent())
+    # After it has decided, `agent` waits for what is there already, and tells what came of it.
+    for operate, most in ((platform.agent, 3), (platform.info, 1)):
+        proxy.clear()
+        succeeded(operate())
+        objects = [each for each in proxy.requests if each.startswith("GET") and "?" not in each]
+        assert max(Counter(objects).values()) <= most, objects
 
 
 # --- other writers ------------------------------------------------------------------------------

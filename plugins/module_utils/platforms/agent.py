@@ -115,6 +115,11 @@ def _read(params: Params) -> _Request:
 
 def _decide(request: _Request, driver: Driver, context: Context) -> _Decision:
     """Observe, and decide. Raises `precondition` for what would stop the run half way."""
+    with driver.reading_once():
+        return _decided(request, driver, context)
+
+
+def _decided(request: _Request, driver: Driver, context: Context) -> _Decision:
     agent = request.agent
     intent_before = read_intent(agent.store, agent.name)
     if request.state == SCALED:

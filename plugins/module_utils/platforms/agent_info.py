@@ -85,6 +85,11 @@ def _target(replica: Replica, address: str | None) -> dict[str, Any]:
 
 def observe_agent(agent: Agent, driver: Driver) -> AgentState:
     """The whole agent, with usage; options are not compared, since none were asked for."""
+    with driver.reading_once():
+        return _observed(agent, driver)
+
+
+def _observed(agent: Agent, driver: Driver) -> AgentState:
     release = driver.release_store.current()
     specification = None
     if release is not None:

@@ -11,6 +11,7 @@ driver has a plan of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -227,6 +228,9 @@ class Driver(Protocol):
     @property
     def release_store(self) -> ReleaseStore:
         """The releases that there are, and which one is current."""
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        """A block in which what was read may be taken for what is there; no waiting in it."""
 
     def environment(self) -> Environment:
         """The environment that replicas are started with; empty before the first one is set."""

@@ -125,11 +125,13 @@ def _check(params: Params) -> None:
 
 
 def _look(agent: Agent, driver: Driver, params: Params, context: Context) -> PoolsSeen:
-    present = driver.environment()
-    variables = present.updated(params["environment"], params["environment_secrets"]).variables()
+    with driver.reading_once():
+        present = driver.environment()
+        environment = present.updated(params["environment"], params["environment_secrets"])
+        variables = environment.variables()
+        basis = budget_basis(present, replica_ceiling(agent, context.clock))
+        agent_seen, server = look_at_both(agent, driver, variables, params, context)
     deployed, weighed = settings_in(present.variables()), settings_in(variables)
-    basis = budget_basis(present, replica_ceiling(agent, context.clock))
-    agent_seen, server = look_at_both(agent, driver, variables, params, context)
     budget = budget_of(agent_seen, server, weighed, params)
     workloads, advice = _advised(agent_seen, weighed, budget, params, context)
     return PoolsSeen(agent_seen, server, deployed, weighed, budget, tuple(workloads), advice, basis)

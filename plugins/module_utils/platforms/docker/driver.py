@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from ...core.clock import Clock
@@ -56,6 +57,9 @@ class DockerDriver:
 
     def names(self, count: int) -> list[str]:
         return self._replicas.names(count)
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     # --- environment --------------------------------------------------------------------------
 

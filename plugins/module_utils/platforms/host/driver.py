@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from ...core.clock import Clock
 from ..agent_options import Agent, Serving
@@ -24,6 +24,9 @@ class HostDriver:
         self._clock = clock
         self._layout = Layout(agent.home, agent.name)
         self.release_store = FolderReleaseStore(agent)
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def environment(self) -> Environment:
         with self._files("read the environment"):

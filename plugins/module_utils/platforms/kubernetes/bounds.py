@@ -74,7 +74,9 @@ def floor_of(document: Mapping[str, Any]) -> int:
 def find_autoscaler(client: KubernetesClient, workload: Workload) -> Autoscaler | None:
     """The autoscaler that targets the workload."""
     found = client.objects(
-        AUTOSCALERS.path(workload.namespace), f"list the autoscalers of {workload.title}"
+        AUTOSCALERS.path(workload.namespace),
+        f"list the autoscalers of {workload.title}",
+        not_older_than=workload.version,
     )
     for document in found:
         target = document["spec"]["scaleTargetRef"]

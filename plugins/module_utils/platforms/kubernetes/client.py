@@ -45,6 +45,7 @@ class KubernetesClient:
         self._clock = clock
         self._connection: Connection | None = None
         self._deadline: Deadline | None = None
+        self._remembered: dict[str, Document | NotFound] | None = None
 
     @contextlib.contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
@@ -55,11 +56,31 @@ class KubernetesClient:
         finally:
             self._deadline = before
 
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Read each object once in the block, and anew when something was written."""
+        before = self._remembered
+        self._remembered = {} if before is None else before
+        try:
+            yield
+        finally:
+            self._remembered = before
+
     # --- reading ------------------------------------------------------------------------------
 
     def get(self, path: str, wanted: str) -> Document:
-        """One object."""
-        return self.request("GET", path, wanted)
+        """One object, which is not to be changed in place."""
+        if self._remembered is None:
+            return self.request("GET", path, wanted)
+        if path not in self._remembered:
+            try:
+                self._remembered[path] = self.request("GET", path, wanted)
+            except NotFound as missing:
+                self._remembered[path] = missing
+        found = self._remembered[path]
+        if isinstance(found, NotFound):
+            raise found
+        return found
 
     def find(self, path: str, wanted: str) -> Document | None:
         """One object, None where it is not there."""
@@ -76,15 +97,19 @@ class KubernetesClient:
         labels: str = "",
         fields: str = "",
         keep: Callable[[Document], Any] | None = None,
+        not_older_than: str = "",
     ) -> list[Any]:
         """All objects of a collection, page by page; `keep` reduces each as it arrives.
 
-        A page whose continuation expired meanwhile (410) begins the list anew, once.
+        A page whose continuation expired meanwhile (410) begins the list anew, once. With
+        `not_older_than`, a `resourceVersion`, the server answers with what its cache has, if that
+        is not older; "0" is whatever it has. Else it first makes sure that its cache is of this
+        moment, for which it waits up to 0.1 s where little is written (docs/decisions/0095).
         """
         for attempt in (1, 2):
             found: list[Any] = []
             try:
-                for page in self._pages(path, wanted, labels, fields):
+                for page in self._pages(path, wanted, labels, fields, not_older_than):
                     found += [keep(each) for each in page] if keep else page
                 return found
             except Gone:
@@ -92,8 +117,13 @@ class KubernetesClient:
                     raise
         return []
 
-    def _pages(self, path: str, wanted: str, labels: str, fields: str) -> Iterator[list[Document]]:
+    def _pages(
+        self, path: str, wanted: str, labels: str, fields: str, not_older_than: str
+    ) -> Iterator[list[Document]]:
         query = {"limit": str(_PAGE)}
+        if not_older_than:
+            query["resourceVersion"] = not_older_than
+            query["resourceVersionMatch"] = "NotOlderThan"
         if labels:
             query["labelSelector"] = labels
         if fields:
@@ -104,6 +134,7 @@ class KubernetesClient:
             following = (page.get("metadata") or {}).get("continue")
             if not following:
                 return
+            query = {k: v for k, v in query.items() if not k.startswith("resourceVersion")}
             query["continue"] = following
 
     def text(self, path: str, wanted: str, query: Mapping[str, str], most_bytes: int) -> bytes:
@@ -154,6 +185,8 @@ class KubernetesClient:
         content_type: str = "application/json",
     ) -> Document:
         """A request whose answer is JSON."""
+        if method != "GET" and self._remembered:
+            self._remembered.clear()
         answer = self._answer(
             method, path, wanted, query=query, body=body, content_type=content_type
         )

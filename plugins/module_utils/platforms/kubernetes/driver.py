@@ -9,6 +9,7 @@ reads what there is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ class KubernetesDriver:
     @property
     def release_store(self) -> ReleaseStore:
         return self._releases
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        return self._cluster.client.remembering()
 
     # --- environment --------------------------------------------------------------------------
 

@@ -78,13 +78,16 @@ def list_pods(client: KubernetesClient, workload: Workload) -> list[Document]:
     return [pod for pod in list_all_pods(client, workload) if not is_ending(pod)]
 
 
-def list_all_pods(client: KubernetesClient, workload: Workload) -> list[Document]:
-    """The same with those that end."""
+def list_all_pods(
+    client: KubernetesClient, workload: Workload, not_older_than: str | None = None
+) -> list[Document]:
+    """The same with those that end; not older than this reading of the workload, if not told."""
     found = client.objects(
         PODS.path(workload.namespace),
         f"list the pods of {workload.title}",
         labels=workload.selector,
         keep=slim,
+        not_older_than=workload.version if not_older_than is None else not_older_than,
     )
     kind = "StatefulSet" if workload.is_stateful else "ReplicaSet"
     owned = [pod for pod in found if _made_by(pod, kind)]

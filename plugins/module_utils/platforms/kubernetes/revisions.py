@@ -49,6 +49,7 @@ def list_revisions(client: KubernetesClient, workload: Workload) -> list[Revisio
         resource.path(workload.namespace),
         f"list the revisions of {workload.title}",
         labels=workload.selector,
+        not_older_than=workload.version,
     )
     read = _of_controller_revision if workload.is_stateful else _of_replica_set
     revisions = [read(each) for each in found if _is_owned(each, workload)]

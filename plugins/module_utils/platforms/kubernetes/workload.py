@@ -37,6 +37,11 @@ class Workload:
         return str(self.document["metadata"]["uid"])
 
     @property
+    def version(self) -> str:
+        """Its `resourceVersion`, another after every change of it or of its status."""
+        return str(self.document["metadata"]["resourceVersion"])
+
+    @property
     def title(self) -> str:
         """As messages name it."""
         return f"{self.kind} {self.namespace}/{self.name}"
@@ -180,9 +185,8 @@ class WorkloadApi:
 
     def change(self, workload: Workload, operations: list[Document], wanted: str) -> Workload:
         """Apply JSON patch operations to exactly the version that was read; else `Conflict`."""
-        version = workload.document["metadata"]["resourceVersion"]
         # A resourceVersion that the patch brings is the server's precondition for it.
-        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": workload.version}
         path = self._resource.path(workload.namespace, workload.name)
         changed = self._client.patch(path, [guard, *operations], wanted, JSON_PATCH)
         return Workload(workload.kind, changed)

@@ -26,7 +26,6 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.state_st
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_release import (
     AGENT_RELEASE,
-    AGENT_ROLLBACK,
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.images.releases import (
     ImageRelease,
@@ -67,9 +66,6 @@ class DockerPlatform(OperatedPlatform):
 
     def agent_release(self, version: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
         return self.run(AGENT_RELEASE, check, release=self.release(version), **arguments)
-
-    def agent_rollback(self, **arguments: Any) -> dict[str, Any]:
-        return self.run(AGENT_ROLLBACK, **arguments)
 
     def release(self, version: str) -> str:
         return f"{REPOSITORY}:{version}"

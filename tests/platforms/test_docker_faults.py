@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError
 
 from tests.component.process_platform import as_ordinary_user, wait_until
 from tests.platforms.docker_platform import REPOSITORY, DockerPlatform, remove_agents
@@ -232,7 +233,7 @@ def test_a_tag_that_moved_is_refused_and_a_rollback_runs_what_was_recorded(platf
     outcome = platform.agent_release("1.4.1")
     assert outcome["reason"] == "precondition"
     assert "what an id names never changes" in outcome["msg"]
-    assert succeeded(platform.agent_rollback())["changed"]
+    assert succeeded(platform.roll_back())["changed"]
     succeeded(platform.agent())
     images = {inspected(platform, name)["Image"] for name in platform.names()}
     assert images == {first}
@@ -369,6 +370,60 @@ def test_the_next_run_finishes_what_a_killed_one_began(platform, operation, afte
     assert platform.serving() == platform.names(count)
     if operation != "restart":
         assert not succeeded(platform.agent(**wanted))["changed"]
+
+
+# --- what proved good -------------------------------------------------------------------------
+
+KEEPER = "cost-agent-good"
+
+
+def test_what_proved_good_is_kept_by_a_container_that_never_runs(started):
+    succeeded(started.agent(environment={"KEPT": 1}))
+    succeeded(started.record_good())
+    kept = inspected(started, KEEPER)
+    assert kept["State"]["Status"] == "created"
+    assert "KEPT=1" in kept["Config"]["Env"]
+    assert KEEPER not in str(succeeded(started.info())["state"]["replicas"])
+    started.deploy("1.4.2")
+    succeeded(started.agent())
+    # What is in use, a prune leaves too.
+    with pytest.raises(APIError, match="is using its referenced image"):
+        started.engine.client().images.remove(started.release("1.4.1"))
+    succeeded(started.roll_back())
+    succeeded(started.agent())
+    assert {inspected(started, name)["Image"] for name in started.names()} == {kept["Image"]}
+    started.deploy("1.4.2")
+    succeeded(started.agent())
+    succeeded(started.record_good())
+    assert inspected(started, KEEPER)["Image"] != kept["Image"]
+
+
+def test_after_a_prune_of_containers_the_release_alone_comes_back(started):
+    succeeded(started.agent(environment={"KEPT": 1}))
+    succeeded(started.record_good())
+    succeeded(started.agent(environment={"KEPT": 2}))
+    started.engine.client().containers.prune()
+    outcome = started.roll_back()
+    assert outcome["reason"] == "precondition"
+    assert "no container any more that keeps its environment" in outcome["msg"]
+    started.deploy("1.4.2")
+    succeeded(started.agent())
+    succeeded(started.roll_back())
+    outcome = succeeded(started.agent())
+    assert {r["release"] for r in outcome["state"]["replicas"]} == {started.release("1.4.1")}
+    assert started.ask("cost-agent-1")["environment"]["KEPT"] == "2"
+
+
+def test_a_foreign_container_of_the_keepers_name_is_named_and_left(started):
+    theirs = foreign_container(started, KEEPER)
+    try:
+        outcome = started.record_good()
+        assert outcome["reason"] == "precondition"
+        assert KEEPER in outcome["msg"]
+        assert inspected(started, KEEPER)["Id"] == theirs.id
+    finally:
+        theirs.remove(force=True)
+    assert succeeded(started.record_good())["changed"]
 
 
 # --- secrets ----------------------------------------------------------------------------------

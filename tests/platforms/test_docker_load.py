@@ -56,7 +56,7 @@ def test_no_request_is_lost_by_restart_deploy_rollback_and_scaling(platform, sta
     with OpenLoad(f"{proxy.url}/api/v1/health", rate=120) as load:
         assert succeeded(platform.agent("restarted"))["summary"].endswith("none below 2 ready")
         deploy(platform, "1.4.2")
-        succeeded(platform.agent_rollback(to=platform.release("1.4.1")))
+        succeeded(platform.roll_back(to=platform.release("1.4.1")))
         succeeded(platform.agent(replicas=None))
         succeeded(platform.agent(replicas=5))
         proxy.wait_for_up(5)

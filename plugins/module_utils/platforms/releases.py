@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from ..core.context import Context
 from ..core.deadline import Deadline
@@ -33,6 +33,18 @@ class Release:
     def shown(self) -> dict[str, Any]:
         """The release as `agent_info` returns it."""
         return {"id": self.id, "installed_at": self.installed_at, "good_at": self.good_at}
+
+
+R = TypeVar("R", bound=Release)
+
+
+def with_setup(release: R, now: str) -> R:
+    """The current release with the setup of now; good only where it proved good with that.
+
+    A setup that nobody knows says nothing against it.
+    """
+    is_as_proved = release.setup == now or not release.setup or not now
+    return replace(release, setup=now, good_at=release.good_at if is_as_proved else None)
 
 
 def surplus(releases: Sequence[Release], keep: int, protected: Collection[str]) -> list[Release]:

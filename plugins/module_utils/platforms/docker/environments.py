@@ -94,6 +94,8 @@ class Environments:
         return setup
 
     def _with_setup(self, setup: str, containers: Sequence[Container]) -> Container | None:
+        if not setup:
+            return None
         for each in containers:
             if each.labels.get(ENVIRONMENT_DIGEST) == setup:
                 return each

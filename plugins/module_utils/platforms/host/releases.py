@@ -15,14 +15,14 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import OperationError, Reason
 from ...core.state_store import StateStore, write_atomically
 from ..environment import Environment
 from ..good_marks import GoodMarks, Mark
-from ..releases import Release
+from ..releases import Release, with_setup
 from . import environment_file
 from .layout import GOOD_ENVIRONMENT, MARKER, RECORD, Layout
 
@@ -72,8 +72,7 @@ class Releases:
         if found is None:
             return None
         now = _environment_digest(self._layout.environment, absent=Environment().digest())
-        is_as_proved = found.setup == now or not found.setup or not now
-        return replace(found, setup=now, good_at=found.good_at if is_as_proved else None)
+        return with_setup(found, now)
 
     def records(self) -> list[InstalledRelease]:
         """The complete releases, installed last first."""

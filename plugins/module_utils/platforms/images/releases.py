@@ -17,7 +17,7 @@ from typing import Any, Callable
 from ...core.errors import OperationError, Reason
 from ...core.state_store import ABSENT, Entry, StateStore, VersionConflict
 from ..good_marks import GoodMarks
-from ..releases import Release
+from ..releases import Release, with_setup
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class ImageReleases:
         records = self._read()[0]
         for each in self._marked(records):
             if each.id == records.current:
-                now = records.setup
-                is_as_proved = each.setup == now or not each.setup or not now
-                return replace(each, setup=now, good_at=each.good_at if is_as_proved else None)
+                return with_setup(each, records.setup)
         return None
 
     def releases(self) -> list[ImageRelease]:

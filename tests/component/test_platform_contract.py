@@ -288,6 +288,7 @@ def test_an_environment_that_the_canary_fails_with_is_taken_back(started):
     assert succeeded(started.roll_back(check=True))["changed"]
     assert started.tree() == tree
     back = succeeded(started.roll_back())
+    assert back["summary"] == f"to what {started.release('1.4.1')} ran with"
     assert back["actions"] == [f"Brought back what {started.release('1.4.1')} ran with"]
     assert "s3cr3t" not in str(back)
     assert statuses(succeeded(started.agent())) == ["ready"] * 3

@@ -217,6 +217,8 @@ def _roll_back(to: str | None, store: ReleaseStore, context: Context) -> Result:
     if changed and not context.check_mode:
         store.switch(target.id, target.setup)
     summary = f"from {before or 'none'} to {target.id}"
+    if target.id == before:
+        summary = f"to what {target.id} ran with"
     if not changed:
         summary = f"{target.id} is current" + ("" if to else " and recorded good")
     return Result(

@@ -198,7 +198,8 @@ class RolloutWait:
             ready = [pod for pod in look.current if is_ready(pod)]
             others = [pod for pod in look.pods if is_ready(pod) and pod not in look.current]
             least = look.workload.replicas - (1 if look.workload.is_stateful else 0)
-            return look.workload.is_observed and bool(ready) and len(others) >= least
+            is_agreed = int(look.workload.status.get("readyReplicas", 0)) > least
+            return look.workload.is_observed and is_agreed and bool(ready) and len(others) >= least
         if self._expectation.is_canary:
             return True
         ready_now = [pod for pod in look.current if is_ready(pod)]

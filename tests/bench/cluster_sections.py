@@ -79,7 +79,7 @@ def scale(folder: Path, rounds: int) -> Iterator[Figure]:
 
 def _scaling(site: KubernetesSite, scale_up: Callable[[KubernetesSite], Run | None]) -> _Scaling:
     with PodWatch(site.cluster, site.namespace) as pods:
-        pods.wait_for(FEW)
+        within(10, lambda: [seen.ready for seen in pods.seen[-1:]] == [FEW])
         begun = time.time()
         run = scale_up(site)
         ended = time.time()

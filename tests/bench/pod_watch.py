@@ -60,13 +60,6 @@ class PodWatch:
         self._thread.join()
         self._response.close()
 
-    def wait_for(self, count: int) -> None:
-        """Return once it was told of so many ready pods."""
-        end = time.monotonic() + 10
-        while not self.seen or self.seen[-1].ready != count:
-            assert time.monotonic() < end, f"wanted {count} ready pods, saw {self.seen[-1:]}"
-            time.sleep(0.01)
-
     def changed_after(self, at: float) -> float:
         """When the pods changed first after a moment."""
         return next(seen.at for seen in self.seen if seen.at > at)

@@ -25,7 +25,7 @@ def creation(
     inside = f"{options.container_port}/tcp"
     body: dict[str, Any] = {
         "Image": image,
-        "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
+        "Env": env_entries(environment),
         "Labels": {**options.labels, **labels},
         "ExposedPorts": {inside: {}},
         "HostConfig": _host_config(serving, options, {inside: [_binding(serving, host_port)]}),
@@ -35,6 +35,11 @@ def creation(
     if options.user:
         body["User"] = options.user
     return body
+
+
+def env_entries(variables: Mapping[str, str]) -> list[str]:
+    """Variables as the engine takes them."""
+    return [f"{name}={value}" for name, value in sorted(variables.items())]
 
 
 def _binding(serving: Serving, host_port: int) -> dict[str, str]:

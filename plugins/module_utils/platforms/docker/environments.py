@@ -18,6 +18,7 @@ from ..images.releases import ImageRelease, ImageReleases
 from ..protocol import Specification
 from .connection import Gone, Refused
 from .container import Container
+from .creation import env_entries
 from .engine import Engine
 from .labels import (
     ENVIRONMENT_DIGEST,
@@ -75,10 +76,9 @@ class Environments:
                 return setup
             self._engine.remove(there.id)
         owner = self._replicas.owner(claims=True)
-        variables = environment.variables()
         body = {
             "Image": image,
-            "Env": [f"{name}={value}" for name, value in sorted(variables.items())],
+            "Env": env_entries(environment.variables()),
             "Labels": labels_of(owner, specification, environment),
             "HostConfig": {"NetworkMode": "none"},
         }

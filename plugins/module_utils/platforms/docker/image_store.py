@@ -183,7 +183,7 @@ class ImageStore:
         return self._records.remove(names)
 
     def mark_good(self, release: Release, at: float) -> None:
-        known = next((each for each in self.releases() if each.id == release.id), None)
+        known = self.named(release.id)
         if known is None:
             raise ValueError(f"{release.id} is not on record")
         setup = self.environments.keep(known, self.image_of(known))

@@ -15,6 +15,7 @@ from ..environment import RELEASE_VARIABLE
 from ..migration import Migration
 from .connection import Gone, Refused
 from .container import Container, ended_words
+from .creation import env_entries
 from .engine import Engine
 from .image_store import ImageStore
 from .labels import AGENT, CLAIM
@@ -81,7 +82,7 @@ class DockerMigrator:
             "Image": image,
             "Entrypoint": list(migration.command),
             "Cmd": [],
-            "Env": [f"{name}={value}" for name, value in sorted(variables.items())],
+            "Env": env_entries(variables),
             "Labels": {AGENT: owner.agent, CLAIM: owner.claim},
             "Healthcheck": {"Test": ["NONE"]},
             "HostConfig": {

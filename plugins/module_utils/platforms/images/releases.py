@@ -49,8 +49,8 @@ class _Records:
             }
             for key, each in self.releases.items()
         }
-        stored_with = {"current": self.current, "setup": self.setup, "releases": stored}
-        return json.dumps(stored_with).encode()
+        document = {"current": self.current, "setup": self.setup, "releases": stored}
+        return json.dumps(document).encode()
 
     @classmethod
     def of_json(cls, data: bytes) -> _Records:
@@ -82,10 +82,9 @@ class ImageReleases:
     def current(self) -> ImageRelease | None:
         """The release that replicas are started from; None also when its record is gone."""
         records = self._read()[0]
-        for each in self._marked(records):
-            if each.id == records.current:
-                return with_setup(each, records.setup)
-        return None
+        marked = self._marked(records)
+        found = next((each for each in marked if each.id == records.current), None)
+        return with_setup(found, records.setup) if found else None
 
     def releases(self) -> list[ImageRelease]:
         """The releases on record, installed last first."""
@@ -97,11 +96,9 @@ class ImageReleases:
         found = []
         for each in records.releases.values():
             mark = marks.get(each.id)
-            is_good = mark is not None and mark.digest == each.digest
-            if mark is not None and is_good:
-                found.append(replace(each, good_at=mark.at, setup=mark.setup))
-            else:
-                found.append(replace(each, good_at=None, setup=""))
+            if mark is not None and mark.digest == each.digest:
+                each = replace(each, good_at=mark.at, setup=mark.setup)
+            found.append(each)
         return sorted(found, key=lambda each: each.installed_at, reverse=True)
 
     def add(self, release: ImageRelease) -> None:

@@ -121,21 +121,21 @@ class KubernetesClient:
         self, path: str, wanted: str, labels: str, fields: str, not_older_than: str
     ) -> Iterator[list[Document]]:
         query = {"limit": str(_PAGE)}
-        if not_older_than:
-            query["resourceVersion"] = not_older_than
-            query["resourceVersionMatch"] = "NotOlderThan"
         if labels:
             query["labelSelector"] = labels
         if fields:
             query["fieldSelector"] = fields
+        asked = dict(query)
+        if not_older_than:  # of the first page; the others are of the same moment
+            asked["resourceVersion"] = not_older_than
+            asked["resourceVersionMatch"] = "NotOlderThan"
         while True:
-            page = self.request("GET", path, wanted, query=query)
+            page = self.request("GET", path, wanted, query=asked)
             yield page.get("items") or []
             following = (page.get("metadata") or {}).get("continue")
             if not following:
                 return
-            query = {k: v for k, v in query.items() if not k.startswith("resourceVersion")}
-            query["continue"] = following
+            asked = {**query, "continue": following}
 
     def text(self, path: str, wanted: str, query: Mapping[str, str], most_bytes: int) -> bytes:
         """An answer that is no JSON, the last `most_bytes` of it."""

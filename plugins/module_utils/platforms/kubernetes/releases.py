@@ -17,7 +17,7 @@ from ...core.errors import OperationError, Reason
 from ..agent_options import Agent
 from ..images.reference import ImageReference, check_reference
 from ..images.releases import ImageRelease, ImageReleases
-from ..releases import Release
+from ..releases import Release, with_setup
 from .cluster import Cluster
 from .pods import container_of, image_id, list_pods, template_hash
 from .revisions import Revision, current_revision, list_revisions, numbered
@@ -68,13 +68,12 @@ class KubernetesReleaseStore:
             return None
         templates = self._templates.read()
         now = templates.restore or templates.applied or ""
-        good = templates.good.get(found.id)
-        if good == now and templates.restore is None:
+        good = templates.good.get(found.id, "")
+        if good and good == now and templates.restore is None:
             workload = self._cluster.workloads.find()
             if workload is not None and workload.is_held:  # then another is about to come
                 now = fingerprint(workload.template)
-        good_at = found.good_at if good in (None, now) else None
-        return replace(found, good_at=good_at, setup=now)
+        return with_setup(replace(found, setup=good), now)
 
     def releases(self) -> Sequence[Release]:
         templates = self._templates.read()

@@ -20,6 +20,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.repository.s3
     S3Settings,
     connect,
 )
+from botocore.loaders import JSONFileLoader
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,14 @@ def test_path_style_is_for_servers_other_than_aws(settings, environment, style, 
         monkeypatch.setenv(name, value)
     client = connect(S3Settings(**settings), "try")
     assert client.meta.config.s3.get("addressing_style") == style
+
+
+def test_a_second_client_reads_no_description_of_s3_again(monkeypatch):
+    connect(S3Settings(), "try")
+    read = []
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _self, path: read.append(path))
+    assert connect(S3Settings(endpoint_url="http://minio:9000"), "try")
+    assert read == []
 
 
 def test_a_missing_library_is_named(monkeypatch):

@@ -3,7 +3,7 @@
 Starts the embedded stack, then runs the collection's own playbooks against it as an operator
 would: deploy, deploy the next release, restart, deploy a broken release that is rolled back by
 itself, back up, lose a table, restore while the agent serves, prove the backup once more, stop.
-Stops what it started, also when a step fails.
+Stops what it started, also when a step fails; with --keep it leaves all of it running, then too.
 """
 
 from __future__ import annotations
@@ -99,11 +99,12 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted")
     finally:
-        left_up = succeeded and arguments.keep
-        stopped = 0 if left_up else tear_down()
+        stopped = 0 if arguments.keep else tear_down()
     print(f"\ndemo {'done' if succeeded else 'FAILED'} in {time.monotonic() - started:.0f} s")
-    if left_up:
+    if arguments.keep:
         print_addresses()
+    elif not succeeded:
+        print("look    make demo-keep, which leaves all of it running where a step fails")
     return 0 if succeeded and stopped == 0 else 1
 
 
@@ -181,11 +182,15 @@ def heading(title: str, command: str) -> None:
 
 
 def print_addresses() -> None:
-    port = int(PORT_FILE.read_text())
-    for number in range(port, port + REPLICAS):
-        print(f"agent   http://127.0.0.1:{number}/api/v1/health/detailed")
+    if PORT_FILE.exists():
+        port = int(PORT_FILE.read_text())
+        for number in range(port, port + REPLICAS):
+            print(f"agent   http://127.0.0.1:{number}/api/v1/health/detailed")
+    print("path    . .venv/bin/activate")
     print("stack   python demo/stack status")
     print("look    ansible-playbook playbooks/health.yml -i inventories/local")
+    print("logs    ansible-playbook playbooks/logs.yml -i inventories/local")
+    print(f"logs    {HOME.relative_to(CHECKOUT)}/stack/log, of the servers")
     print("stop    make demo-down")
 
 

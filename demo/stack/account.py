@@ -47,7 +47,7 @@ class Account:
             input=standard_input,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
             start_new_session=True,
             user=self.user,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demo.stack.errors import StackError
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 600.0
 
 
 @contextmanager

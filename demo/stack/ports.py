@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 from demo.stack.private_files import write_private
 
 LOOPBACK = "127.0.0.1"
+_CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_BELOW = 8000
 
 
 def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
-    """`count` different ports of `host` that nobody listens on, chosen by the kernel."""
+    """`count` different ports of `host` that nobody listens on.
+
+    Below those that the kernel gives to clients: one of them would sooner or later be given this
+    port before its server listens. Where nothing is free there, the kernel chooses.
+    """
+    clients = int(_CLIENT_PORTS.read_text(encoding="ascii").split()[0])
+    below = range(max(1024, clients - _BELOW), max(1024, clients))
+    free = (port for port in random.sample(below, len(below)) if is_free(port, host))
+    chosen = list(islice(free, count))
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _each in range(count)]
+        sockets = [held.enter_context(socket.socket()) for _each in range(count - len(chosen))]
         for each in sockets:
             each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]
+        return chosen + [each.getsockname()[1] for each in sockets]
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

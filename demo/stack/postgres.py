@@ -71,7 +71,7 @@ class Postgres(Server):
     stop_steps = (
         StopStep(signal.SIGINT, 10.0),
         StopStep(signal.SIGQUIT, 5.0),
-        StopStep(signal.SIGKILL, 5.0),
+        StopStep(signal.SIGKILL, 60.0),
     )
 
     def __init__(self, home: Path, host: str = LOOPBACK) -> None:

@@ -28,7 +28,7 @@ class Redis(Server):
     port_names = ("redis",)
     main_port = "redis"
     kept_ports = ("redis",)
-    stop_steps = (StopStep(signal.SIGTERM, 5.0), StopStep(signal.SIGKILL, 5.0))
+    stop_steps = (StopStep(signal.SIGTERM, 5.0), StopStep(signal.SIGKILL, 60.0))
 
     @property
     def _password_file(self) -> Path:

@@ -42,7 +42,7 @@ class S3(Server):
     kept_ports = ("s3.port",)
     # On SIGTERM the filer waits 15 s for subscriptions of its own process to
     # end. What was written survives SIGKILL (docs/decisions/0007).
-    stop_steps = (StopStep(signal.SIGKILL, 5.0),)
+    stop_steps = (StopStep(signal.SIGKILL, 60.0),)
 
     @property
     def _access_key_file(self) -> Path:

@@ -69,11 +69,18 @@ bench-platforms: $(DEV) ## Operate every platform under load, and measure what i
 
 # --- tests ------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-component test-platforms test-cluster cluster test-versions lint
-test: $(DEV) ## Unit and component tests with the engine's coverage, and lint
+.PHONY: test test-slow test-root test-unit test-component test-platforms test-cluster cluster
+.PHONY: test-versions lint
+test: $(DEV) ## Lint, unit and component tests with the engine's coverage
 	@scripts/install-component.sh || test "$${CI:-}" != true
-	@pytest --cov --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
-	@scripts/lint.sh
+	@scripts/test.sh $(PYTEST_ARGS)
+
+test-slow: $(DEV) ## Component tests that take long and seldom find anything
+	@scripts/install-component.sh || test "$${CI:-}" != true
+	@pytest tests/component -m slow --numprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+test-root: $(DEV) ## Component tests of what only root can do
+	@pytest tests/component -m root $(PYTEST_ARGS)
 
 test-unit: $(DEV) ## Unit tests only
 	@pytest tests/unit $(PYTEST_ARGS)
@@ -85,7 +92,7 @@ test-component: $(DEV) ## Component tests only, on the embedded stack
 test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
 	@scripts/install-platforms.sh || test "$${CI:-}" != true
 	@python -m tests.platforms.home build || test "$${CI:-}" != true
-	@pytest tests/platforms --timeout 300 --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	@pytest tests/platforms --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 test-versions: $(DEV) ## The tests that touch ansible-core, on every supported version
 	@scripts/test-versions.sh

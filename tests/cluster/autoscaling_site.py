@@ -29,7 +29,7 @@ _POST = """
 import sys, urllib.request
 headers = {"Content-Type": "application/json"}
 url = "http://127.0.0.1:8001/api/v1/faults"
-urllib.request.urlopen(urllib.request.Request(url, sys.argv[1].encode(), headers), timeout=10)
+urllib.request.urlopen(urllib.request.Request(url, sys.argv[1].encode(), headers), timeout=300)
 """
 
 

@@ -68,7 +68,7 @@ def _end_pods(cluster: Cluster, namespace: str) -> None:
     workloads = ("delete", "deployment,statefulset", *everything, "--cascade=foreground")
     cluster.kubectl(*workloads, "--wait=false")
     cluster.kubectl("delete", "pod", *everything, "--grace-period=1", "--wait=false")
-    cluster.kubectl(*workloads, "--timeout=90s")
+    cluster.kubectl(*workloads, "--timeout=300s")
 
 
 @pytest.fixture

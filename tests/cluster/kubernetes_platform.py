@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from ansible_collections.optiinfra.cost_agent.tests.component.operated_platform 
 
 from tests.cluster.reached import Cluster
 from tests.cluster.stand_in import PORT, documents
+from tests.component.operated_platform import TIMEOUT_S
 from tests.component.playbook_run import CHECKOUT
 
 OPERATOR = CHECKOUT / "roles/deploy/files/kubernetes/operator.yml"
@@ -63,7 +62,7 @@ class KubernetesPlatform(OperatedPlatform):
         workload = ("delete", self.kind.lower(), "cost-agent", "--cascade=foreground")
         self.kubectl(*workload, "--wait=false")
         self.kubectl("delete", "pod", "--all", "--grace-period=1", "--wait=false")
-        self.kubectl(*workload, "--timeout=90s", "--ignore-not-found")
+        self.kubectl(*workload, "--timeout=300s", "--ignore-not-found")
 
     def token(self) -> str:
         """A token of the operator's."""
@@ -76,9 +75,6 @@ class KubernetesPlatform(OperatedPlatform):
 
     # --- what an operator does ----------------------------------------------------------------
 
-    def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
-        return super().agent(state, check, **{"timeout_s": 60, **changes})
-
     def run(self, operation: Operation, check: bool = False, **arguments: Any) -> dict[str, Any]:
         option = {"namespace": self.namespace, "kind": self.kind, **self.connection}
         option.update(arguments.pop("kubernetes", {}))
@@ -90,7 +86,7 @@ class KubernetesPlatform(OperatedPlatform):
     def deploy(self, version: str, source: str = "") -> None:
         """Make a release current; one that is to fail is the image that crashes."""
         image = self.release("crash" if "raise" in source else version)
-        outcome = self.run(AGENT_RELEASE, release=image, timeout_s=60)
+        outcome = self.run(AGENT_RELEASE, release=image, timeout_s=TIMEOUT_S)
         assert not outcome.get("failed"), outcome
 
     # --- what a test looks at -----------------------------------------------------------------
@@ -132,7 +128,7 @@ class KubernetesPlatform(OperatedPlatform):
     def ask(self, name: str) -> dict[str, Any]:
         address = self.get("pod", name)["status"]["podIP"]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://{address}:{PORT}/self", timeout=5) as answer:
+        with opener.open(f"http://{address}:{PORT}/self", timeout=300) as answer:
             return dict(json.load(answer))
 
     def tree(self) -> dict[str, str]:
@@ -144,11 +140,3 @@ class KubernetesPlatform(OperatedPlatform):
                 data = item.get("data") or item.get("spec")
                 found[f"{kind}/{item['metadata']['name']}"] = json.dumps([generation, data])
         return found
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Poll a condition of the cluster's; fail when it does not come true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)

@@ -15,7 +15,7 @@ from demo.stack import Addresses
 from tests.cluster import agent_workload
 from tests.cluster.kubernetes_platform import ACCOUNT, OPERATOR
 from tests.cluster.reached import Cluster
-from tests.component.agent_site import PLANTED_SECRET
+from tests.component.agent_site import PATIENT, PLANTED_SECRET
 from tests.component.playbook_run import CHECKOUT, Run, run_playbook
 
 
@@ -46,7 +46,7 @@ class KubernetesSite:
             "cost_agent_image_pull_policy": "IfNotPresent",
             "cost_agent_memory_limit_mb": 256,
             # Other tests share this machine: what is tested is what is asked, not how fast.
-            "cost_agent_health_thresholds": {"api_ms": 2000, "database_ms": 2000, "cache_ms": 2000},
+            "cost_agent_health_thresholds": PATIENT,
             "cost_agent_deploy_soak_s": 1,
         }
 

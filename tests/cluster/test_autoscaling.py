@@ -16,7 +16,7 @@ from tests.cluster.reached import Cluster
 
 MOST = 5
 # metrics-server looks every 10 s or more, the controller every 15 s, and a new pod takes some.
-PATIENCE_S = 150
+PATIENCE_S = 500
 
 pytestmark = pytest.mark.alone
 
@@ -62,7 +62,6 @@ def test_the_playbook_foretells_makes_and_then_changes_nothing(bare):
     assert bare.hpas() == []
 
 
-@pytest.mark.timeout(3 * PATIENCE_S)
 def test_replicas_follow_a_real_load_up_and_down(measured_cluster, bare):
     settings = {
         "cost_agent_autoscaler_max": MOST,
@@ -165,7 +164,7 @@ def test_a_workload_that_asks_for_no_cpu_is_refused_until_something_asks_for_it(
             },
         )
         bare.kubectl("rollout", "restart", "deployment/cost-agent")
-        bare.kubectl("rollout", "status", "deployment/cost-agent", "--timeout=90s")
+        bare.kubectl("rollout", "status", "deployment/cost-agent", "--timeout=300s")
         within(60, lambda: bare.autoscaler().get("changed", False))
     finally:
         bare.kubectl("delete", "limitrange", "cpu", "--ignore-not-found")

@@ -10,8 +10,6 @@ import pytest
 
 from tests.cluster.kubernetes_platform import KubernetesPlatform
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def started(cluster, tmp_path):

@@ -12,13 +12,11 @@ import pytest
 
 from tests.cluster import agent_workload
 from tests.cluster.reached import Cluster
-from tests.component.demo_replica import eventually
-
-pytestmark = pytest.mark.timeout(300)
+from tests.waiting import eventually
 
 
 def answer_of(url: str) -> dict[str, Any]:
-    with build_opener(ProxyHandler({})).open(url, timeout=10) as answer:
+    with build_opener(ProxyHandler({})).open(url, timeout=300) as answer:
         return json.load(answer)
 
 
@@ -32,13 +30,13 @@ def agent(own_cluster: Cluster, namespace: str, pod_stack) -> str:
         agent_workload.service(),
     )
     own_cluster.kubectl(
-        "rollout", "status", "deployment/cost-agent", f"--namespace={namespace}", "--timeout=90s"
+        "rollout", "status", "deployment/cost-agent", f"--namespace={namespace}", "--timeout=300s"
     )
     return "cost-agent"
 
 
 def test_every_node_is_ready(cluster):
-    cluster.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=30s")
+    cluster.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=300s")
 
     assert cluster.nodes
 

@@ -31,8 +31,6 @@ from tests.component.operations import run_operation
 from tests.component.playbook_run import CHECKOUT
 from tests.component.process_platform import as_ordinary_user
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def platform(own_cluster, tmp_path):
@@ -75,7 +73,7 @@ def test_a_pod_is_known_by_its_service_account(platform, tmp_path):
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

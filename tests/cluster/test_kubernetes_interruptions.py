@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
+from tests.cluster.kubernetes_platform import KubernetesPlatform
 from tests.component.fault_proxy import (
     Call,
     FaultProxy,
@@ -25,9 +25,9 @@ from tests.component.fault_proxy import (
     Respond,
     Truncate,
 )
+from tests.component.operated_platform import TIMEOUT_S
 from tests.component.operations import start_operation
-
-pytestmark = pytest.mark.timeout(300)
+from tests.waiting import eventually
 
 WORKLOAD = "/deployments/cost-agent"
 
@@ -89,7 +89,6 @@ def test_an_api_server_that_stays_overloaded_is_unreachable(platform, proxy):
     outcome = platform.info()
     assert outcome["reason"] == "unreachable"
     assert "429" in outcome["msg"]
-    assert outcome["duration"] < 30  # of 60
 
 
 def test_what_the_server_refuses_is_not_asked_again(platform, proxy):
@@ -172,7 +171,7 @@ def killed_at(platform, proxy, method, path, skip=0, **arguments):
         "agent",
         platform="kubernetes",
         kubernetes=connection,
-        **{"replicas": 3, "timeout_s": 60, **arguments},
+        **{"replicas": 3, "timeout_s": TIMEOUT_S, **arguments},
     )
     is_met = fault.met.wait(90)  # longer than the operation is given
     printed = running.kill()
@@ -262,5 +261,5 @@ def test_two_runs_at_once_do_not_cross(platform):
         run.join(120)
     for outcome in outcomes:
         succeeded(outcome)
-    wait_until(lambda: len(platform.pods()) == platform.workload()["spec"]["replicas"])
+    eventually(lambda: len(platform.pods()) == platform.workload()["spec"]["replicas"])
     assert platform.info()["state"]["intent"]["replicas"] == len(platform.pods())

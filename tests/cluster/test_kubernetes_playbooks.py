@@ -11,8 +11,6 @@ import pytest
 from tests.cluster.kubernetes_site import KubernetesSite
 from tests.component.agent_site import PLANTED_SECRET
 
-pytestmark = pytest.mark.timeout(600)
-
 FIRST, SECOND = "cost-agent:1.4.1", "cost-agent:1.4.2"
 
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
-
-pytestmark = pytest.mark.timeout(300)
+from tests.cluster.kubernetes_platform import KubernetesPlatform
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -203,7 +202,7 @@ def test_what_is_held_touches_no_pod_until_a_canary_of_it(platform):
     good(platform, "1.4.1")
     before = platform.pids()
     hold(platform, workingDir="/tmp")
-    wait_until(lambda: not platform.workload()["status"].get("updatedReplicas"))
+    eventually(lambda: not platform.workload()["status"].get("updatedReplicas"))
     assert platform.pids() == before
     assert not any(each["up_to_date"] for each in platform.info()["state"]["replicas"])
     outcome = succeeded(platform.agent(canary=True))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.thousand_pods import PODS, measured_agent_info, thousand_pods
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.alone
 
 MOST_MEGABYTES = 250
 

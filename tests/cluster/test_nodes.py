@@ -9,7 +9,7 @@ import pytest
 from tests.cluster import agent_workload
 from tests.cluster.home import kwok
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.alone
 
 
 def test_agent_on_a_second_node_is_ready_and_moves_when_that_node_is_drained(
@@ -20,14 +20,14 @@ def test_agent_on_a_second_node_is_ready_and_moves_when_that_node_is_drained(
     try:
         documents = (agent_workload.secret(pod_stack), agent_workload.deployment())
         own_cluster.apply_in(namespace, *documents)
-        own_cluster.kubectl("rollout", "status", "deployment/cost-agent", here, "--timeout=90s")
+        own_cluster.kubectl("rollout", "status", "deployment/cost-agent", here, "--timeout=300s")
         (pod,) = own_cluster.get("pods", here)["items"]
         assert pod["spec"]["nodeName"] == second_node
     finally:
         own_cluster.kubectl("uncordon", "node1")
 
-    own_cluster.kubectl("drain", second_node, "--timeout=60s")
-    own_cluster.kubectl("rollout", "status", "deployment/cost-agent", here, "--timeout=90s")
+    own_cluster.kubectl("drain", second_node, "--timeout=300s")
+    own_cluster.kubectl("rollout", "status", "deployment/cost-agent", here, "--timeout=300s")
 
     (pod,) = own_cluster.get("pods", here)["items"]
     assert pod["spec"]["nodeName"] == "node1"
@@ -41,7 +41,7 @@ def test_hundreds_of_pods_are_ready_on_fake_nodes(own_cluster, fake_nodes, names
 
     own_cluster.apply_in(namespace, workload)
     here = f"--namespace={namespace}"
-    own_cluster.kubectl("rollout", "status", "deployment/many", here, "--timeout=110s")
+    own_cluster.kubectl("rollout", "status", "deployment/many", here, "--timeout=300s")
 
     pods = own_cluster.get("pods", here, "--selector=app=many")["items"]
     assert len(pods) == 300

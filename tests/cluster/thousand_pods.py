@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.home.kwok import LABELS, TAINT
-from tests.cluster.kubernetes_platform import KubernetesPlatform, wait_until
+from tests.cluster.kubernetes_platform import KubernetesPlatform
 from tests.cluster.reached import Cluster
 from tests.component.operations import start_operation
+from tests.waiting import eventually
 
 PODS = 1000
 _HTTP = [{"name": "http", "containerPort": 8001}]
@@ -32,7 +33,7 @@ def thousand_pods(cluster: Cluster, folder: Path) -> Iterator[KubernetesPlatform
     spec["containers"] = [container]
     platform.patch({"spec": {"replicas": PODS, "template": {"spec": spec}}})
     try:
-        wait_until(lambda: platform.workload()["status"].get("readyReplicas") == PODS, 300)
+        eventually(lambda: platform.workload()["status"].get("readyReplicas") == PODS, 900)
         yield platform
     finally:
         platform.end_pods()

@@ -4,18 +4,54 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import shutil
+import sysconfig
+import tempfile
 import urllib.request
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tests.component.playbook_run import CHECKOUT, Run, kill_playbook_when, run_playbook
 from tests.component.process_platform import reserve_ports
 
-AGENT_SOURCE = CHECKOUT / "demo" / "agent"
+DEMO_AGENT = CHECKOUT / "demo" / "agent"
 PLANTED_SECRET = "planted-secret-7319"
+
+# Limits of the health check where it is not the matter of a test how fast a busy machine is.
+PATIENT = {
+    "api_ms": 60000,
+    "database_ms": 60000,
+    "cache_ms": 60000,
+    "memory_percent": 100,
+    "cpu_percent": 60000,
+}
+
+
+# The demo agent's packages are here too, except beside another ansible-core (test-versions).
+_HAS_PACKAGES = find_spec("fastapi") is not None
+
+
+def _without_requirements() -> Path:
+    """The demo agent's source with no packages to install; `environment` has those that are here.
+
+    A release with packages of its own takes two seconds of a processor to install, and compiles
+    them at its first start.
+    """
+    if not _HAS_PACKAGES:
+        return DEMO_AGENT
+    folder = Path(tempfile.mkdtemp(prefix="cost-agent-source-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    left_out = shutil.ignore_patterns("requirements.*", "__pycache__")
+    shutil.copytree(DEMO_AGENT, folder, ignore=left_out, dirs_exist_ok=True)
+    return folder
+
+
+AGENT_SOURCE = _without_requirements()
 
 
 class Site:
@@ -45,6 +81,8 @@ class Site:
             # What is watched for how long is a matter of the tests that are about it.
             "cost_agent_deploy_canary_s": 0,
             "cost_agent_deploy_soak_s": 0,
+            "cost_agent_health_thresholds": PATIENT,
+            "cost_agent_timeout_s": 600,
             "cost_agent_environment": environment(stack),
             "cost_agent_environment_secrets": {"API_TOKEN": PLANTED_SECRET},
             **more,
@@ -88,7 +126,7 @@ class Site:
     def served_release(self, replica: int = 0) -> str:
         """What a replica answers when it is asked from outside."""
         url = f"http://127.0.0.1:{self.port + replica}/api/v1/health"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return json.load(answer)["release"]
 
 
@@ -106,6 +144,7 @@ def environment(stack: dict) -> dict[str, Any]:
         "DB_MAX_OVERFLOW": 2,
         "REDIS_URL": f"redis://{redis['host']}:{redis['port']}/0",
         "REDIS_PASSWORD_FILE": redis["password_file"],
+        **({"PYTHONPATH": sysconfig.get_path("purelib")} if _HAS_PACKAGES else {}),
     }
 
 

@@ -10,6 +10,37 @@ import pytest
 
 from demo.stack.stack import Addresses, Stack
 from tests.component.agent_site import Site
+from tests.component.operations import end_started
+
+# Each takes a minute or two: begun last, it would keep one worker busy when the others are done.
+LONGEST = (
+    "test_two_ways",
+    "test_deploy_playbook",
+    "test_playbooks",
+    "test_repository_faults",
+    "test_backup_playbooks",
+    "test_postgres_backup",
+    "test_autoscale_playbook",
+    "test_tune_playbooks",
+    "test_load_playbooks",
+    "test_budget_playbooks",
+    "test_scale_playbook",
+    "test_connection_pool",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="session")

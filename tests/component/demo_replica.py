@@ -7,17 +7,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demo.stack import Addresses
+from demo.stack.ports import free_ports
+from tests.waiting import LIMIT_S
 
 SOURCE = Path(__file__).resolve().parents[2] / "demo" / "agent"
 
@@ -40,7 +40,9 @@ class Replica:
     port: int
     log: Path
 
-    def request(self, method: str, path: str, body: Any = None, timeout_s: float = 10) -> Answer:
+    def request(
+        self, method: str, path: str, body: Any = None, timeout_s: float = LIMIT_S
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             content = None if body is None else json.dumps(body)
@@ -50,7 +52,7 @@ class Replica:
         finally:
             connection.close()
 
-    def get(self, path: str, timeout_s: float = 10) -> Answer:
+    def get(self, path: str, timeout_s: float = LIMIT_S) -> Answer:
         return self.request("GET", path, timeout_s=timeout_s)
 
     def ready_status(self) -> int | None:
@@ -67,22 +69,6 @@ class Replica:
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def eventually(
-    condition: Callable[[], object], limit_s: float = 15.0, every_s: float = 0.01
-) -> None:
-    """Wait until the condition holds; fails after the limit."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"did not come true within {limit_s} s"
-        time.sleep(every_s)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def environment(addresses: Addresses, **extra: str) -> dict[str, str]:
@@ -103,7 +89,7 @@ def environment(addresses: Addresses, **extra: str) -> dict[str, str]:
 @contextmanager
 def running(variables: dict[str, str], log: Path) -> Iterator[Replica]:
     """The agent as the guide starts it, on a free port; killed at the end if it still runs."""
-    port = free_port()
+    [port] = free_ports(1)
     command = [sys.executable, "-m", "uvicorn", "src.main:app", "--host", "127.0.0.1"]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -115,7 +101,7 @@ def running(variables: dict[str, str], log: Path) -> Iterator[Replica]:
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

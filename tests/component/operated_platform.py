@@ -34,6 +34,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.connec
     CONNECTION_POOL,
 )
 
+# Where a test does not wait for it: long after anything takes here on a busy machine.
+TIMEOUT_S = 600
+
 # What a look at a server with PostgreSQL's defaults finds, where nobody else is connected.
 DEFAULT_SERVER: dict[str, Any] = {
     "server": {
@@ -73,7 +76,7 @@ class OperatedPlatform:
 
     def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
         arguments = {"state": state, "replicas": 3, "port": self.port, "host": "127.0.0.1"}
-        arguments.update({"timeout_s": 15, "stop_grace_s": 5, "stable_s": 0.05})
+        arguments.update({"timeout_s": TIMEOUT_S, "stop_grace_s": 5, "stable_s": 0.05})
         arguments.update(changes)
         return self.run(AGENT, check=check, **arguments)
 
@@ -87,7 +90,7 @@ class OperatedPlatform:
         return self.run(CONNECTION_POOL, check=check, **arguments)
 
     def record_good(self) -> dict[str, Any]:
-        return self.run(AGENT_RELEASE, state="good", timeout_s=60)
+        return self.run(AGENT_RELEASE, state="good", timeout_s=TIMEOUT_S)
 
     def roll_back(self, to: str | None = None, **arguments: Any) -> dict[str, Any]:
         return self.run(AGENT_ROLLBACK, to=to, **arguments)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -41,7 +42,7 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
-    def result(self, timeout_s: float = 60) -> dict[str, Any]:
+    def result(self, timeout_s: float = 300) -> dict[str, Any]:
         """What it returned; fails when it returned nothing."""
         output, _errors = self.process.communicate(timeout=timeout_s)
         result: dict[str, Any] = json.loads(output)
@@ -50,23 +51,51 @@ class Running:
     def kill(self) -> str:
         """As the kernel does when memory is short; what it had printed by then."""
         self.process.kill()
-        return "\n".join(self.process.communicate(timeout=30))
+        return "\n".join(self.process.communicate(timeout=300))
 
 
-def start_operation(area: str, name: str, **arguments: Any) -> Running:
-    """The operation NAME of `module_utils/AREA/NAME.py`, in a new process and session."""
+def start_operation(
+    area: str, name: str, inside: Sequence[str] = (), **arguments: Any
+) -> Running:  # fmt: skip
+    """The operation NAME of `module_utils/AREA/NAME.py`, in a new process and session.
+
+    `inside` is a command that ends by running what it is given as its last arguments.
+    """
     return Running(
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.component.operations", area, name],
+        start(
+            [*inside, sys.executable, "-m", "tests.component.operations", area, name],
             env=os.environ | {"OPERATION_ARGUMENTS": json.dumps(arguments)},
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             start_new_session=True,
         )
     )
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+def start(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    """A process that ends with the test, also with one that fails."""
+    process = subprocess.Popen(command, text=True, **options)
+    _started.append(process)
+    return process
+
+
+def end_started() -> None:
+    """End what a test has started, and close what it would read of it.
+
+    A pipe that a failed test leaves open is closed, with a warning, in the midst of another one.
+    """
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.component.playbook_server import PlaybookServer
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIXTURES = CHECKOUT / "tests" / "fixtures"
 
@@ -46,23 +48,27 @@ def run_playbook(
     *options: str,
     environment: dict[str, str] | None = None,
 ) -> Run:
-    """Run a playbook with this interpreter's ansible-playbook and record its results."""
+    """Run a playbook with this interpreter's Ansible and record its results."""
     record = scratch / "results.jsonl"
     record.unlink(missing_ok=True)
     path = CHECKOUT / "playbooks" / f"{playbook}.yml" if isinstance(playbook, str) else playbook
-    finished = subprocess.run(
-        [ansible("ansible-playbook"), str(path), "-i", str(inventory), *options],
-        env=ansible_environment(record) | (environment or {}),
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    whole = ansible_environment(record) | (environment or {})
+    arguments = [str(path), "-i", str(inventory), *options]
+    code, output = _server(whole).run(arguments, whole, CHECKOUT, timeout_s=900)
     lines = record.read_text().splitlines() if record.exists() else []
-    return Run(finished.returncode, finished.stdout, [json.loads(line) for line in lines])
+    return Run(code, output, [json.loads(line) for line in lines])
+
+
+_servers: dict[frozenset[tuple[str, str]], PlaybookServer] = {}
+
+
+def _server(environment: dict[str, str]) -> PlaybookServer:
+    """One for each set of ANSIBLE_ variables, which are read when Ansible is imported."""
+    read_then = frozenset(each for each in environment.items() if each[0].startswith("ANSIBLE_"))
+    server = _servers.get(read_then)
+    if server is None or not server.is_open:
+        server = _servers[read_then] = PlaybookServer(environment)
+    return server
 
 
 def kill_playbook_when(
@@ -71,7 +77,7 @@ def kill_playbook_when(
     inventory: Path | str,
     scratch: Path,
     *options: str,
-    seconds: float = 90,
+    seconds: float = 300,
 ) -> None:
     """Run a playbook until the condition holds, then end it and all its workers by SIGKILL.
 
@@ -113,5 +119,7 @@ def ansible_environment(record: Path) -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": str(FIXTURES / "callback_plugins"),
         "ANSIBLE_CALLBACKS_ENABLED": "record,optiinfra.cost_agent.preload",
         "ANSIBLE_LOCALHOST_WARNING": "false",
+        # A thousand looks a second at what a task does are a twentieth of a processor.
+        "ANSIBLE_INTERNAL_POLL_INTERVAL": "0.01",
         "RECORD_FILE": str(record),
     }

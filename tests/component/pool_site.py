@@ -76,7 +76,7 @@ class PoolSite(ProcessPlatform):
 
     def detailed(self, number: int = 0) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port + number}/api/v1/health/detailed"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return dict(json.load(answer))
 
     def tree(self) -> dict[str, str]:

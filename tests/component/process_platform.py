@@ -27,6 +27,8 @@ from ansible_collections.optiinfra.cost_agent.tests.component.operated_platform 
     OperatedPlatform,
 )
 
+from tests.waiting import eventually
+
 # Every reservation begins at a multiple of this, so that two never overlap unseen.
 _PORTS_APART = 8
 
@@ -202,14 +204,14 @@ class ProcessPlatform(OperatedPlatform):
     def ask(self, name: str) -> dict[str, Any]:
         """What a replica says about itself."""
         port = name.rpartition("-")[2]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/self", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/self", timeout=300) as answer:
             return dict(json.load(answer))
 
     def kill(self, name: str) -> None:
         """End a replica from outside, as the kernel's out-of-memory killer does."""
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(pid))
+        eventually(lambda: not is_running(pid))
 
     def close(self) -> None:
         marker = f"COST_AGENT_REPLICA={self.home}:".encode()
@@ -229,11 +231,3 @@ def is_running(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-
-
-def wait_until(condition: Any, seconds: float = 10.0) -> None:
-    """Poll a condition; fail when it does not come true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

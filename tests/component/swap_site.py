@@ -27,7 +27,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap
 )
 from psycopg2 import sql
 
-from tests.component.process_platform import wait_until
+from tests.waiting import eventually
 
 CLOCK = SystemClock()
 
@@ -121,7 +121,7 @@ class SwapSite:
                 yield pid
             finally:
                 os.kill(pid, signal.SIGCONT)
-        wait_until(lambda: not self.ask("SELECT FROM pg_stat_activity WHERE pid = %s", pid))
+        eventually(lambda: not self.ask("SELECT FROM pg_stat_activity WHERE pid = %s", pid))
 
     # --- swaps --------------------------------------------------------------------------------
 

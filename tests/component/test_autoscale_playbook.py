@@ -20,8 +20,8 @@ from tests.component.agent_site import Site
 from tests.component.playbook_run import Run
 
 # So little that a fraction of a core is a load, also on a machine that has other work.
-CORES = 0.05
-BUSY = {"cpu_fraction": 0.4, "cpu_seconds": 120}
+CORES = 0.1
+BUSY = {"cpu_fraction": 0.25, "cpu_seconds": 1200}
 WITHOUT_DELAY = '{"cost_agent_autoscaler_scale_down": {"stabilization_s": 0}}'
 
 
@@ -37,7 +37,7 @@ class BusySite(Site):
             url = f"http://127.0.0.1:{self.port + replica}/api/v1/faults"
             headers = {"Content-Type": "application/json"}
             request = urllib.request.Request(url, json.dumps(faults).encode(), headers)
-            urllib.request.urlopen(request, timeout=10).close()
+            urllib.request.urlopen(request, timeout=300).close()
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,7 @@ def test_a_scale_that_the_database_cannot_take_is_refused_before_it_begins(site)
     assert overdrafts(site) == []
 
 
+@pytest.mark.slow
 def test_on_purpose_it_is_made_and_recorded_and_going_back_down_needs_no_leave(site):
     run = play(site, "scale", cost_agent_replicas=5, cost_agent_allow_over_budget="yes",
                awx_user_name="the night shift")  # fmt: skip
@@ -107,13 +108,14 @@ def test_a_deploy_is_weighed_with_the_environment_that_it_brings(site):
     assert site.serving() == {0: "1.4.1", 1: "1.4.1"}
 
 
+@pytest.mark.slow
 def test_the_pools_variables_join_the_environment_that_does_not_say_them(site):
     given = {k: v for k, v in site.environment().items() if not k.startswith("DB_")}
     run = play(site, "start", cost_agent_environment=given, cost_agent_pool_size="6",
                cost_agent_pool_max_overflow=0)  # fmt: skip
     assert run.code == 0, run.output
     url = f"http://127.0.0.1:{site.port}/api/v1/health/detailed"
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=300) as answer:
         pool = json.load(answer)["pool"]
     assert (pool["size"], pool["max_overflow"], pool["timeout_s"]) == (6, 0, 30)
     assert site.play("start").code == 0

@@ -22,8 +22,8 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.tuning.queuei
     connections_needed,
 )
 
-from tests.component.demo_replica import eventually
 from tests.component.pool_site import PoolSite
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -234,13 +234,13 @@ def test_what_is_no_look_at_a_server_is_refused(serving, measured):
     assert serving.pool_info(measured=measured)["reason"] == "invalid_input"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_a_real_load_is_advised_on_once_there_is_enough_of_it(serving):
     """Needs a minute: less is no measurement, and is refused as such above."""
 
     def ask(_number: int) -> None:
         url = f"http://127.0.0.1:{serving.port}/api/v1/recommendations?limit=1"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             answer.read()
 
     with ThreadPoolExecutor(4) as clients:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from demo.stack import Addresses
-from tests.component.demo_replica import Replica, environment, eventually, running
+from tests.component.demo_replica import Replica, environment, running
+from tests.waiting import eventually
 
 NO_FAULTS = {
     "slow_ms": 0,
@@ -65,7 +66,7 @@ def test_memory_fault_takes_and_gives_back_memory(agent: Replica) -> None:
 def test_cpu_fault_uses_the_processor_until_cleared(agent: Replica) -> None:
     agent.request("POST", "/api/v1/faults", {"cpu_fraction": 1})
     before = agent.cpu_s()
-    eventually(lambda: agent.cpu_s() - before > 0.3, 5)
+    eventually(lambda: agent.cpu_s() - before > 0.3)
 
 
 def test_hang_fault_never_answers_but_can_be_cleared(agent: Replica) -> None:

@@ -16,19 +16,9 @@ from tests.component.backup_place import backup_variables
 from tests.component.bad_releases import broken, falling, refusing
 from tests.component.playbook_run import Run
 
-# What is slow on a busy machine is not what these tests are about.
-PATIENT = {
-    "cost_agent_health_thresholds": {
-        "api_ms": 60000,
-        "database_ms": 60000,
-        "cache_ms": 60000,
-        "cpu_percent": 60000,
-    }
-}
-
 
 def deploy(site: Site, release: str, source: Path = AGENT_SOURCE, **variables: Any) -> Run:
-    return site.deploy(release, source, "-e", json.dumps({**PATIENT, **variables}))
+    return site.deploy(release, source, "-e", json.dumps(variables))
 
 
 def tasks(run: Run) -> list[str]:
@@ -69,6 +59,7 @@ def test_a_canary_that_is_not_healthy_is_the_only_replica_that_is_touched(deploy
     assert f"Evidence: {location}" in told(run).replace(" /", "/") or location in told(run)
 
 
+@pytest.mark.slow
 def test_a_release_that_falls_during_its_soak_is_taken_back(deployed):
     """Its second replica is well for eight seconds, which only a soak can see the end of."""
     source = falling(deployed.folder, deployed.port + 1, after_s=8)
@@ -87,6 +78,7 @@ def failing(result: dict[str, Any]) -> bool:
     return result["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_an_environment_that_the_agent_does_not_start_with_is_taken_back(deployed):
     second = deployed.pid(1)
     variables = {**deployed.environment(), "DB_POOL_TIMEOUT": "soon"}
@@ -105,9 +97,7 @@ def test_an_environment_that_the_agent_does_not_start_with_is_taken_back(deploye
 
 def test_a_release_that_stays_healthy_is_watched_and_recorded_good(deployed):
     variables = {"cost_agent_deploy_canary_s": 3, "cost_agent_deploy_soak_s": 4}
-    check = deployed.deploy(
-        "1.4.2", AGENT_SOURCE, "--check", "--diff", "-e", json.dumps({**PATIENT, **variables})
-    )
+    check = deployed.deploy("1.4.2", AGENT_SOURCE, "--check", "--diff", "-e", json.dumps(variables))
     assert check.code == 0, check.output
     assert set(deployed.serving().values()) == {"1.4.1"}
     run = deploy(deployed, "1.4.2", **variables)
@@ -133,8 +123,9 @@ def test_a_release_that_stays_healthy_is_watched_and_recorded_good(deployed):
     assert "Health for 4 s" not in tasks(again)
 
 
+@pytest.mark.slow
 def test_a_deploy_killed_while_it_watches_its_canary_watches_it_again(deployed):
-    seconds = {**PATIENT, "cost_agent_deploy_canary_s": 300}
+    seconds = {"cost_agent_deploy_canary_s": 300}
     options = {"cost_agent_release": "1.4.3", "cost_agent_release_source": str(AGENT_SOURCE)}
     second = deployed.pid(1)
     deployed.kill_when(
@@ -158,6 +149,7 @@ def asking(port: int, note: Path) -> list[str]:
     return ["python", "-c", code]
 
 
+@pytest.mark.slow
 def test_a_migration_runs_once_with_the_new_release_while_the_old_one_serves(deployed, tmp_path):
     note = tmp_path / "note"
     before = deployed.serving()[0]
@@ -183,6 +175,7 @@ def test_a_migration_that_fails_ends_the_deploy_before_a_replica_is_touched(depl
     assert deployed.play("start").changed == []
 
 
+@pytest.mark.slow
 def test_evidence_that_cannot_be_saved_does_not_stand_in_the_way_back(deployed):
     before = deployed.serving()
     run = deploy(
@@ -219,6 +212,7 @@ def test_the_database_is_backed_up_first_where_there_is_something_to_deploy(
     assert (deployed.pid(0), deployed.pid(1)) == before
 
 
+@pytest.mark.slow
 def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path):
     release = deployed.serving()[0]
     given = {
@@ -231,7 +225,6 @@ def test_variables_mean_the_same_however_they_arrive(deployed, tmp_path):
         "cost_agent_docker": {},
         "cost_agent_kubernetes": "",
         "cost_agent_cpu_limit_cores": "",
-        **PATIENT,
     }
     texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in given.items()}
     quoted = " ".join(f"{name}='{text}'" for name, text in texts.items())

@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.component.test_releases import (
-    Host,
-    is_running,
-    succeeded,
-    wait_for,
-)
+from tests.component.test_releases import Host, is_running, succeeded
+from tests.waiting import eventually
 
 SECRET = "planted-secret-5511"
 # Adds a line to a file beside the agent's home: what the program sees of its surroundings.
@@ -145,10 +141,10 @@ def test_one_that_hangs_is_ended_by_the_deadline(host) -> None:
 def test_one_whose_run_was_killed_ends_with_it_and_is_made_up_for_by_the_next(host) -> None:
     sleeping = "import runpy, time; runpy.run_path('migrate.py'); time.sleep(600)"
     process = host.in_process("1.0", migration=["python", "-c", sleeping])
-    wait_for(lambda: migrated(host), 30)
+    eventually(lambda: migrated(host))
     process.kill()
     process.communicate()
-    wait_for(lambda: not is_running(migrated(host)[0]["pid"]))
+    eventually(lambda: not is_running(migrated(host)[0]["pid"]))
     assert current(host) is None
     succeeded(host.deploy("1.0", migration=COMMAND))
     assert (current(host), len(migrated(host))) == ("1.0", 2)

@@ -66,7 +66,7 @@ def play(tmp_path):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         output = re.sub(r"^(\w+ in )\d+\.\d(?= s)", r"\1#", done.stdout, flags=re.M)
@@ -93,7 +93,7 @@ def on_a_terminal(scratch: Path, *arguments: str, **settings: str) -> str:
     except OSError:  # Linux says so when the last writer has closed the terminal
         pass
     os.close(controller)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=300) == 0
     return written.decode()
 
 

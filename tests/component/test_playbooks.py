@@ -56,6 +56,7 @@ def test_a_broken_release_is_rolled_back_and_both_reasons_are_told(deployed):
     assert deployed.served_release(0) == deployed.served_release(1) == "1.4.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "path", "module", "seen", "limits"),
     [
@@ -105,6 +106,7 @@ def test_a_stopped_agent_is_not_down(deployed):
     assert len(started.result_of("agent")["state"]["replicas"]) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_deploy_is_repaired_by_the_next(deployed):
     """The controller dies between the first and the second replica."""
     deployed.kill_when(
@@ -116,7 +118,8 @@ def test_a_killed_deploy_is_repaired_by_the_next(deployed):
 
 
 def test_a_rollback_goes_to_the_last_good_release_and_then_stays(deployed):
-    assert deployed.deploy("1.4.3").code == 0
+    for release in ("1.4.2", "1.4.3"):
+        assert deployed.deploy(release).code == 0
     run = deployed.play("rollback", "-e", "cost_agent_rollback_to=1.4.2")
     assert run.code == 0, run.output
     assert deployed.served_release() == "1.4.2"
@@ -256,7 +259,7 @@ def test_ansible_runner_runs_it_and_keeps_what_it_found(deployed, tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout

@@ -71,7 +71,7 @@ def test_a_drill_proves_the_newest_backup_and_records_it(site):
     outcome = good(site.drill(DATABASE))
     state = outcome["state"]
     assert (state["backup"], state["rows"], state["tables"]) == (newest, 20000, 1)
-    assert 0 < state["load_s"] < state["recovery_s"] < 60
+    assert 0 < state["load_s"] < state["recovery_s"]
     assert state["indexes"] == {"checked": 3, "broken": [], "skipped": ""}
     assert outcome["ansible_stats"]["data"] == {"cost_agent_recovery_s": state["recovery_s"]}
     record = proof(site, newest)

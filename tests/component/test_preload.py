@@ -41,7 +41,7 @@ def preloaded(platform: str, missing: str = "", hosts: str = "all") -> list[str]
     command = [sys.executable, "-c", PLAY, platform, missing, hosts]
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT}/.venv/collections"}
     finished = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout.split()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.redis_c
 )
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.values import Memory
 
+from tests.component.needs import required
 from tests.component.operations import run_operation
 from tests.component.redis_servers import (
     REDIS_6,
@@ -32,7 +32,6 @@ from tests.component.redis_servers import (
     REDIS_8,
     RedisServer,
     redis_server,
-    required,
 )
 
 VERSIONS = {
@@ -313,10 +312,7 @@ def test_more_than_the_machine_has_is_refused_with_what_fits(server):
     assert config(server, {"maxmemory": "2gb"}, memory_limit="1gb", allow_unlimited=True)["changed"]
 
 
-@pytest.mark.skipif(
-    not os.access("/sys/fs/cgroup/memory", os.W_OK) and not os.access("/sys/fs/cgroup", os.W_OK),
-    reason="needs control groups that can be written",
-)
+@pytest.mark.root("makes a control group")
 def test_the_limit_of_a_control_group_is_the_machines_memory(server):
     with control_group(200 << 20, server.process.pid):
         refused = config(server, {"maxmemory": "300mb"})

@@ -20,19 +20,19 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.redis.redis_c
     REDIS_CONFIG,
 )
 
+from tests.component.needs import required
 from tests.component.operations import run_operation
 from tests.component.playbook_run import CHECKOUT
 from tests.component.redis_servers import (
     REDIS_7,
     RedisServer,
     cluster,
-    eventually,
     free_port,
     redis_server,
     replicated,
-    required,
     sentinel,
 )
+from tests.waiting import eventually
 
 GUIDE = {"maxmemory": "2gb", "maxmemory-policy": "allkeys-lru"}
 SECRET = "planted-secret-7713"

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +35,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.hos
 from ansible_collections.optiinfra.cost_agent.tests.component.process_platform import (
     as_ordinary_user,
 )
+
+from tests.component.operations import start
+from tests.waiting import eventually
 
 INSTALLERS = ["uv", "pip"]
 PASSWORD = "Correct-Horse-9"
@@ -82,10 +84,9 @@ from {HOST} import release_install, releases
 {before}
 print(json.dumps(test_releases.deploy(json.loads(sys.argv[1]))))
 """
-        return subprocess.Popen(
+        return start(
             [sys.executable, "-c", code, json.dumps(self.params(release, **given))],
             stdout=subprocess.PIPE,
-            text=True,
         )
 
     def stand_in_for_uv(self, script: str) -> str:
@@ -157,15 +158,8 @@ def succeeded(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _errors = process.communicate(timeout=60)
+    output, _errors = process.communicate(timeout=300)
     return dict(json.loads(output))
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:
@@ -377,13 +371,11 @@ def test_a_full_disk_is_told_as_such_and_gives_its_space_back(host, use_uv) -> N
 
 def test_an_installer_that_hangs_is_ended_with_all_it_started(host, use_uv) -> None:
     use_uv(host.stand_in_for_uv(f"echo waiting; sleep 60 & echo $! >> {host.log}; wait"))
-    started = time.monotonic()
     result = host.deploy("1.0", timeout_s=1.5)
-    assert time.monotonic() - started < 10
     assert result["reason"] == "timeout"
     assert result["log_tail"] == ["waiting"]
     assert host.entries() == []
-    wait_for(lambda: not any(is_running(pid) for pid in host.installers()))
+    eventually(lambda: not any(is_running(pid) for pid in host.installers()))
 
 
 def test_a_long_installation_says_that_it_goes_on(host, use_uv) -> None:
@@ -398,7 +390,7 @@ def test_a_long_installation_says_that_it_goes_on(host, use_uv) -> None:
 def test_a_cancelled_run_leaves_neither_installer_nor_release_nor_lock(host) -> None:
     uv = host.stand_in_for_uv("exec sleep 60")
     process = host.in_process("1.0", f"release_install.find_uv = lambda: {uv!r}")
-    wait_for(lambda: len(host.installers()) == 2)
+    eventually(lambda: len(host.installers()) == 2)
     process.send_signal(signal.SIGTERM)
     assert result_of(process)["reason"] == "cancelled"
     assert not any(is_running(pid) for pid in host.installers())
@@ -409,10 +401,10 @@ def test_a_cancelled_run_leaves_neither_installer_nor_release_nor_lock(host) -> 
 def test_a_killed_run_takes_its_installer_with_it(host) -> None:
     uv = host.stand_in_for_uv("exec sleep 60")
     process = host.in_process("1.0", f"release_install.find_uv = lambda: {uv!r}")
-    wait_for(lambda: len(host.installers()) == 2)
+    eventually(lambda: len(host.installers()) == 2)
     process.kill()
     process.communicate()
-    wait_for(lambda: not any(is_running(pid) for pid in host.installers()))
+    eventually(lambda: not any(is_running(pid) for pid in host.installers()))
     succeeded(host.deploy("1.0"))
     assert host.app() == "7"
     assert host.entries() == ["1.0"]
@@ -442,7 +434,7 @@ def test_a_run_killed_at_any_step_is_repaired_by_the_next(host, when, step) -> N
     succeeded(host.deploy("1.0"))
     (host.source / "src" / "main.py").write_text("app = 2\n")
     process = host.in_process("2.0", KILL.format(step=step, when=when))
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
     assert host.app() in ("7", "2")
     succeeded(host.deploy("2.0"))
@@ -453,7 +445,7 @@ def test_a_run_killed_at_any_step_is_repaired_by_the_next(host, when, step) -> N
 
 def test_what_a_killed_run_of_another_id_left_is_cleared_away(host) -> None:
     kill = KILL.format(step="release_install.find_app", when="after")
-    host.in_process("1.0", kill).communicate(timeout=60)
+    host.in_process("1.0", kill).communicate(timeout=300)
     assert host.entries() == ["1.0"]
     predicted = host.deploy("2.0", check=True)
     result = succeeded(host.deploy("2.0"))

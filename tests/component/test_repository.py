@@ -243,6 +243,7 @@ def test_objects_are_listed_by_key_below_a_prefix(repository):
     assert list(repository.list_folders("b/")) == ["é ü"]
 
 
+@pytest.mark.slow
 def test_more_objects_than_a_page_are_listed_and_deleted(options):
     with closing(open_repository(options, CLOCK)) as repository:
         names = [f"many/{number:04}/x" for number in range(1005)]

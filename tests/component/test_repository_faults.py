@@ -48,8 +48,8 @@ from tests.component.fault_proxy import (
     Respond,
     Truncate,
 )
-from tests.component.process_platform import wait_until
 from tests.component.s3_servers import S3Server, seaweedfs
+from tests.waiting import eventually
 
 CLOCK = SystemClock()
 PART = os.urandom(MIN_PART)
@@ -426,7 +426,7 @@ def test_an_abort_that_nobody_hears_ends_and_the_next_run_cleans_up(
 ):
     upload = repository.upload("data")
     upload.write(PART)
-    wait_until(lambda: any("partNumber=1" in each for each in proxy.requests))
+    eventually(lambda: any("partNumber=1" in each for each in proxy.requests))
     with proxy.refusing(), bounded():
         upload.abort()
     assert unfinished(server, direct) == 1
@@ -472,7 +472,7 @@ def test_a_killed_run_leaves_no_object_and_the_next_one_cleans_up(
         process.kill()
     # A request that the server has got is done, whether somebody waits for its answer or not.
     left = 0 if stage is STAGES["complete"] else 1
-    wait_until(lambda: unfinished(server, direct) == left)
+    eventually(lambda: unfinished(server, direct) == left)
     assert direct.abort_uploads("") == left
     assert unfinished(server, direct) == 0
 
@@ -500,11 +500,11 @@ def test_at_most_two_parts_of_an_upload_and_four_in_all_are_on_their_way(server,
         return sum(request.startswith("PUT") for request in proxy.requests)
 
     write("one")
-    wait_until(lambda: on_their_way() == 2)
+    eventually(lambda: on_their_way() == 2)
     time.sleep(0.2)
     assert on_their_way() == 2
     others = [write("two"), write("three")]
-    wait_until(lambda: on_their_way() == 4)
+    eventually(lambda: on_their_way() == 4)
     time.sleep(0.2)
     assert on_their_way() == 4
     assert all(thread.is_alive() for thread in others)

@@ -27,6 +27,7 @@ def test_a_scale_is_foretold_then_made_and_then_nothing_is_left_to_do(deployed):
     assert (again.code, again.changed) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_count_means_the_same_however_it_arrives(deployed, tmp_path):
     answers = tmp_path / "survey.yml"
     answers.write_text("!unsafe 'cost_agent_replicas': !unsafe '2'\n")
@@ -41,7 +42,7 @@ def test_release_and_environment_stay_as_they_are(deployed):
         "cost_agent_release": "9.9.9",
         "cost_agent_environment": {"LOG_LEVEL": "debug"},
         "cost_agent_environment_secrets": {"API_TOKEN": "another one"},
-        "cost_agent_replicas": 2,
+        "cost_agent_replicas": len(deployed.serving()),
     }
     run = deployed.play("scale", "-e", json.dumps(given))
     assert (run.code, run.changed) == (0, []), run.output
@@ -70,6 +71,7 @@ def test_a_count_that_is_none_is_refused(deployed, count, words):
     assert deployed.pid(0) == before
 
 
+@pytest.mark.slow
 def test_a_scale_that_was_killed_is_finished_by_the_next(deployed):
     deployed.kill_when(lambda: deployed.pid(2) is not None, "scale", "-e", "cost_agent_replicas=5")
     run = deployed.play("scale", "-e", "cost_agent_replicas=5")
@@ -79,6 +81,7 @@ def test_a_scale_that_was_killed_is_finished_by_the_next(deployed):
     assert sorted(deployed.serving()) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_restart_that_was_killed_leaves_all_serving_after_the_next(deployed):
     first, second = deployed.pid(0), deployed.pid(1)
     deployed.kill_when(lambda: deployed.pid(0) not in (first, None), "restart")

@@ -25,9 +25,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.swap
 from psycopg2 import sql
 
 from demo.stack.stack import Stack
-from tests.component.process_platform import wait_until
 from tests.component.swap_site import SwapSite
 from tests.load.continuous import Load
+from tests.waiting import eventually
 
 NAME = "costs"
 RESTORED = "costs_restore_20250123020000"
@@ -320,7 +320,7 @@ def test_restored_database_that_is_not_there_is_told(databases: SwapSite) -> Non
 def test_server_that_ends_the_renaming_session_is_told(databases: SwapSite) -> None:
     with databases.stuck_session(NAME), ThreadPoolExecutor(1) as pool:
         swapping = pool.submit(databases.swap_in, RESTORED, NAME)
-        wait_until(lambda: databases.is_locked(NAME))
+        eventually(lambda: databases.is_locked(NAME))
         databases.run(
             "SELECT pg_terminate_backend(pid) FROM pg_locks "
             "WHERE classid = 'pg_database'::regclass AND mode = 'AccessExclusiveLock'"
@@ -335,7 +335,7 @@ def test_server_that_ends_the_renaming_session_is_told(databases: SwapSite) -> N
 
 
 def assert_swap_can_be_run_again(site: SwapSite) -> None:
-    wait_until(lambda: not site.is_locked(NAME))
+    eventually(lambda: not site.is_locked(NAME))
     assert_untouched(site)
     site.swap_in(RESTORED, NAME)
     assert site.marker(NAME) == "new"
@@ -347,22 +347,22 @@ def test_kill_while_properties_are_carried_over(databases: SwapSite) -> None:
         connection.autocommit = False
         connection.cursor().execute(f"ALTER DATABASE {RESTORED} CONNECTION LIMIT 5")
         with databases.swapping(RESTORED, NAME) as process:
-            wait_until(databases.waits_for_lock)
+            eventually(databases.waits_for_lock)
             process.kill()
     assert_swap_can_be_run_again(databases)
 
 
 def test_kill_between_the_renames(databases: SwapSite) -> None:
     with databases.stuck_session(NAME), databases.swapping(RESTORED, NAME) as process:
-        wait_until(lambda: databases.is_locked(NAME))
+        eventually(lambda: databases.is_locked(NAME))
         process.kill()
-        wait_until(lambda: not databases.is_locked(NAME))
+        eventually(lambda: not databases.is_locked(NAME))
     assert_swap_can_be_run_again(databases)
 
 
 def test_sigterm_between_the_renames(databases: SwapSite) -> None:
     with databases.stuck_session(NAME), databases.swapping(RESTORED, NAME) as process:
-        wait_until(lambda: databases.is_locked(NAME))
+        eventually(lambda: databases.is_locked(NAME))
         process.terminate()
         process.wait(10)
         assert not databases.is_locked(NAME)
@@ -375,15 +375,15 @@ def test_kill_after_the_renames_before_the_commit(databases: SwapSite) -> None:
         connection.autocommit = False
         connection.cursor().execute("LOCK TABLE pg_shdescription IN SHARE MODE")
         with databases.swapping(RESTORED, NAME) as process:
-            wait_until(databases.waits_for_lock)
+            eventually(databases.waits_for_lock)
             process.kill()
-            wait_until(lambda: not databases.waits_for_lock())
+            eventually(lambda: not databases.waits_for_lock())
     assert_swap_can_be_run_again(databases)
 
 
 def test_kill_after_the_commit(databases: SwapSite) -> None:
     with databases.swapping(RESTORED, NAME) as process:
-        wait_until(lambda: RESTORED not in databases.names())
+        eventually(lambda: RESTORED not in databases.names())
         process.kill()
     assert databases.marker(NAME) == "new"
     databases.undo(NAME)
@@ -398,6 +398,6 @@ def test_kill_at_any_moment_leaves_both_databases_whole(
         time.sleep(after_s)
         process.kill()
         process.wait()
-    wait_until(lambda: not databases.has_sessions())
+    eventually(lambda: not databases.has_sessions())
     assert databases.marker(NAME) in ("old", "new")
     assert databases.markers(NAME) == ["new", "old"]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack import Stack
-from tests.component.demo_replica import Replica, environment, eventually, running
+from tests.component.demo_replica import Replica, environment, running
 from tests.component.swap_site import SwapSite
 from tests.load.continuous import Load, http_sender
+from tests.waiting import eventually
 
 NAME = "cost_agent"
 RESTORED = "cost_agent_restore_20250123020000"
@@ -29,6 +30,7 @@ def servers(tmp_path: Path) -> Iterator[Stack]:
         stack.down(purge=True)
 
 
+@pytest.mark.slow
 def test_requests_fail_only_inside_the_downtime_and_nothing_is_restarted(
     servers: Stack, tmp_path: Path
 ) -> None:
@@ -40,7 +42,7 @@ def test_requests_fail_only_inside_the_downtime_and_nothing_is_restarted(
             replicas.enter_context(running(variables, tmp_path / f"{number}.log"))
             for number in range(3)
         ]
-        eventually(lambda: all(each.ready_status() == 200 for each in agents), 60)
+        eventually(lambda: all(each.ready_status() == 200 for each in agents))
         restore_a_copy(site)
         senders = [http_sender(url(each, path)) for each in agents for path in PATHS]
         with Load(senders) as load:

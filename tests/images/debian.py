@@ -22,7 +22,7 @@ ACCOUNT = "agent:x:10001:10001:Cost Agent:/app:/usr/sbin/nologin\n"
 GROUP = "agent:x:10001:\n"
 
 _TREE, _LAYER = "tree", "layer"
-_TIMEOUT_S = 900
+_TIMEOUT_S = 4 * 3600  # a mirror or a machine may be slow
 # Documentation and caches that nobody reads in a container, and files that tell when, where or by
 # whom the tree was made.
 _REMOVED = (

@@ -28,7 +28,7 @@ import sys
 from uvicorn.main import main
 sys.exit(main())
 """
-_TIMEOUT_S = 600
+_TIMEOUT_S = 4 * 3600
 _CONDITION = re.compile(r" ; .*?(?= \\$)", re.MULTILINE)
 
 

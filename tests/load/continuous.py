@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.waiting import LIMIT_S
+
 
 @dataclass(frozen=True)
 class Request:
@@ -55,7 +57,7 @@ class Load:
             self.requests.append(Request(began, time.time(), error))
             time.sleep(self.pause_s)
 
-    def wait_for(self, count: int, limit_s: float = 30.0) -> None:
+    def wait_for(self, count: int, limit_s: float = LIMIT_S) -> None:
         """Until that many more requests were answered."""
         wanted = len(self.answered) + count
         end = time.monotonic() + limit_s

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from tests.load.connection import Connection, RequestFailed
 from tests.load.report import Failure, Report, count_kinds, percentile
+from tests.waiting import LIMIT_S
 
 MOST_A_SECOND = 500
 MOST_SECONDS = 600
@@ -89,7 +90,7 @@ class OpenLoad:
     def failed(self) -> int:
         return len(self._failures)
 
-    def wait_for(self, count: int, limit_s: float = 60.0) -> None:
+    def wait_for(self, count: int, limit_s: float = LIMIT_S) -> None:
         """Until that many more requests were answered or have failed."""
         wanted = self.answered + self.failed + count
         deadline = time.monotonic() + limit_s

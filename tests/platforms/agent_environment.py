@@ -8,15 +8,6 @@ from pathlib import Path
 
 from demo.stack import Addresses
 
-# Limits of the health check where a slow machine is not what a test is about.
-SLOW = {
-    "api_ms": 9000,
-    "database_ms": 9000,
-    "cache_ms": 9000,
-    "memory_percent": 80,
-    "cpu_percent": 100,
-}
-
 
 def agent_environment(stack: Addresses) -> dict[str, str]:
     """Variables without a secret in them; the agent reads `agent_secrets` as well."""

@@ -33,8 +33,9 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.ima
 )
 
 from tests.component.operated_platform import OperatedPlatform
-from tests.component.process_platform import STAND_IN, is_running, reserve_ports, wait_until
+from tests.component.process_platform import STAND_IN, is_running, reserve_ports
 from tests.platforms.home import Engine
+from tests.waiting import eventually
 
 REPOSITORY = "cost-agent-stand-in"
 _DOCKERFILE = """\
@@ -118,7 +119,7 @@ class DockerPlatform(OperatedPlatform):
 
     def ask(self, name: str) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port_of(name)}/self"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return dict(json.load(answer))
 
     def tree(self) -> dict[str, str]:
@@ -128,7 +129,7 @@ class DockerPlatform(OperatedPlatform):
     def kill(self, name: str) -> None:
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(pid) and name not in self.pids())
+        eventually(lambda: not is_running(pid) and name not in self.pids())
 
     def close(self) -> None:
         remove_agents(self.engine)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from demo.stack import Addresses
-from tests.component.agent_site import PLANTED_SECRET
+from tests.component.agent_site import PATIENT, PLANTED_SECRET
 from tests.component.playbook_run import Run, run_playbook
 from tests.component.process_platform import reserve_ports
-from tests.platforms.agent_environment import SLOW, agent_options
+from tests.platforms.agent_environment import agent_options
 from tests.platforms.docker_platform import remove_agents
 from tests.platforms.home import Engine
 
@@ -56,7 +56,7 @@ class DockerSite:
             "cost_agent_port": self.port,
             "cost_agent_memory_limit_mb": 300,
             # What is slow here is the machine, which builds and tests other things too.
-            "cost_agent_health_thresholds": SLOW,
+            "cost_agent_health_thresholds": PATIENT,
             "cost_agent_timeout_s": 300,
             "cost_agent_deploy_soak_s": 1,
             "cost_agent_environment": agent["environment"],
@@ -78,7 +78,7 @@ class DockerSite:
     def served(self, port: int) -> str:
         """The release that a replica says it is."""
         url = f"http://127.0.0.1:{port}/api/v1/health"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return str(json.load(answer)["release"])
 
     def releases(self, count: int = 3) -> list[str]:

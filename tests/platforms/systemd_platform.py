@@ -26,11 +26,12 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.core.operatio
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import AGENT
 from docker.models.containers import Container
 
-from tests.component.operated_platform import OperatedPlatform, options
+from tests.component.operated_platform import TIMEOUT_S, OperatedPlatform, options
 from tests.component.playbook_run import CHECKOUT, run_playbook
-from tests.component.process_platform import is_running, wait_until, write_release
+from tests.component.process_platform import is_running, write_release
 from tests.images.systemd import REFERENCE
 from tests.platforms.home import Engine, SystemdMachine
+from tests.waiting import eventually
 
 AGENT_SOURCE = "/usr/local/src/agent"
 _COLLECTIONS = "/usr/local/lib/collections"
@@ -114,7 +115,7 @@ class SystemdPlatform(OperatedPlatform):
     # --- what an operator does ----------------------------------------------------------------
 
     def agent(self, state: str = "started", check: bool = False, **changes: Any) -> dict[str, Any]:
-        return super().agent(state, check, **{"host": "0.0.0.0", "timeout_s": 60, **changes})
+        return super().agent(state, check, **{"host": "0.0.0.0", **changes})
 
     def set_pool(
         self, size: int, overflow: int, check: bool = False, **changes: Any
@@ -131,7 +132,7 @@ class SystemdPlatform(OperatedPlatform):
 
     def begin(self, state: str, **changes: Any) -> Run:
         """The agent operation in the background, to be killed."""
-        arguments = {"state": state, "replicas": 3, "timeout_s": 60, "stop_grace_s": 5}
+        arguments = {"state": state, "replicas": 3, "timeout_s": TIMEOUT_S, "stop_grace_s": 5}
         return Run(self.machine, AGENT, False, {"home": HOME, **arguments, **changes})
 
     def deploy(self, release: str, source: str = "", **behaviour: Any) -> None:
@@ -172,7 +173,7 @@ class SystemdPlatform(OperatedPlatform):
     def kill(self, name: str) -> None:
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(pid) and self.pids().get(name) != pid)
+        eventually(lambda: not is_running(pid) and self.pids().get(name) != pid)
 
     def close(self) -> None:
         units = [f"cost-agent@{name}.{kind}" for name in range(8001, 8010) for kind in _KINDS]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from demo.stack import Addresses
+from tests.component.agent_site import PATIENT
 from tests.component.playbook_run import Run, run_playbook
-from tests.platforms.agent_environment import SLOW, agent_options
+from tests.platforms.agent_environment import agent_options
 from tests.platforms.home import SystemdMachine
 from tests.platforms.systemd_platform import AGENT_SOURCE, HOME, root_of
 
@@ -41,7 +42,7 @@ class SystemdSite:
             "cost_agent_environment": agent["environment"],
             "cost_agent_environment_secrets": agent["environment_secrets"],
             # What is slow here is the machine, which builds and tests other things too.
-            "cost_agent_health_thresholds": SLOW,
+            "cost_agent_health_thresholds": PATIENT,
             "cost_agent_timeout_s": 240,
             "cost_agent_deploy_canary_s": 1,
             "cost_agent_deploy_soak_s": 1,

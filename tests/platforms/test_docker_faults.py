@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from tests.component.process_platform import as_ordinary_user, wait_until
+from tests.component.operated_platform import TIMEOUT_S
+from tests.component.process_platform import as_ordinary_user
 from tests.platforms.docker_platform import REPOSITORY, DockerPlatform, remove_agents
+from tests.waiting import eventually
 
 FOLLOWS_SIGTERM_LATE = {"drains_for_s": 1.0}
 pytestmark = [
-    pytest.mark.timeout(300),
     # The SDK leaves a socket open that it could not connect.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -66,8 +67,8 @@ def test_the_engine_starts_a_replica_again_that_died(started):
     name = started.names()[0]
     before = started.pids()
     os.kill(before[name], signal.SIGKILL)
-    wait_until(lambda: started.pids().get(name, before[name]) != before[name])
-    wait_until(lambda: name in started.serving())
+    eventually(lambda: started.pids().get(name, before[name]) != before[name])
+    eventually(lambda: name in started.serving())
     assert not succeeded(started.agent())["changed"]
 
 
@@ -81,7 +82,7 @@ def test_a_replica_that_was_stopped_on_purpose_stays_so_when_the_engine_restarts
     assert "stopped on purpose" in succeeded(started.info())["summary"]
     succeeded(started.agent())
     own_engine.restart()
-    wait_until(lambda: started.serving() == started.names(), seconds=60)
+    eventually(lambda: started.serving() == started.names())
 
 
 def test_a_container_that_was_removed_by_hand_comes_back(started):
@@ -96,19 +97,19 @@ def test_a_container_that_was_removed_by_hand_comes_back(started):
 
 def test_a_crash_at_start_ends_the_wait_though_the_engine_restarts_it(platform):
     platform.deploy("1.4.2", source="raise RuntimeError('no such table: costs')\n")
-    outcome = platform.agent(timeout_s=60)
+    outcome = platform.agent()
     assert outcome["reason"] == "failed_state"
     assert "exit code 1" in outcome["msg"]
     assert "no such table: costs" in outcome["msg"]
     assert any("no such table" in line for line in outcome["log_tail"])
-    assert outcome["duration"] < 30  # of 60
+    assert outcome["duration"] < TIMEOUT_S / 2
     assert succeeded(platform.agent("stopped"))["changed"]
     assert platform.pids() == {}
 
 
 def test_one_that_needs_more_memory_than_its_limit_is_named_so(platform):
     platform.deploy("1.4.2", source="held = b'x' * 200_000_000\n")
-    outcome = platform.agent(timeout_s=60, memory_limit_mb=30)
+    outcome = platform.agent(memory_limit_mb=30)
     assert outcome["reason"] == "failed_state"
     assert "killed for lack of memory" in outcome["msg"]
 
@@ -326,18 +327,16 @@ def test_a_user_who_may_not_use_the_engine_is_told_how(platform, tmp_path):
 
 def test_an_engine_that_restarts_midway_delays_a_restart_and_does_not_break_it(started, own_engine):
     outcomes = []
-    thread = threading.Thread(
-        target=lambda: outcomes.append(started.agent("restarted", timeout_s=120))
-    )
+    thread = threading.Thread(target=lambda: outcomes.append(started.agent("restarted")))
     before = started.pids()
     thread.start()
-    wait_until(lambda: started.pids().get("cost-agent-1", -1) != before["cost-agent-1"])
+    eventually(lambda: started.pids().get("cost-agent-1", -1) != before["cost-agent-1"])
     own_engine.restart()
     thread.join(120)
     [outcome] = outcomes
     if outcome.get("failed"):  # it may say so, but never leave it
         assert outcome["reason"] in ("unreachable", "failed_state"), outcome
-    succeeded(started.agent(timeout_s=60))
+    succeeded(started.agent())
     assert started.serving() == started.names()
 
 

@@ -11,8 +11,6 @@ from tests.platforms.agent_environment import agent_options
 from tests.platforms.docker_platform import DockerPlatform, remove_agents
 from tests.platforms.docker_site import DRAIN_S
 
-pytestmark = pytest.mark.timeout(600)
-
 
 class RealAgent(DockerPlatform):
     """The demo agent's own images, as a site has them."""

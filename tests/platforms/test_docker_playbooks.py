@@ -11,7 +11,6 @@ from tests.platforms.docker_site import DockerSite
 
 FIRST, SECOND = "cost-agent:1.4.1", "cost-agent:1.4.2"
 # Each starts the interpreter of a real agent several times, on a machine that others use too.
-pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

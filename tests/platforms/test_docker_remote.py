@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.component.process_platform import wait_until
+from demo.stack.ports import free_ports
 from tests.images import archives
 from tests.platforms.conftest import missing
 from tests.platforms.docker_platform import DockerPlatform, remove_agents
 from tests.platforms.home import OwnEngine, PlatformError
 from tests.platforms.home.dockerd import Dockerd
+from tests.waiting import eventually
 
 pytestmark = [
-    pytest.mark.timeout(300),
     # The SDK leaves a socket open that it could not connect.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -31,11 +31,6 @@ pytestmark = [
 def succeeded(outcome):
     assert not outcome.get("failed"), outcome
     return outcome
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 # --- TLS --------------------------------------------------------------------------------------
@@ -86,7 +81,7 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tls_engine(certificates, tmp_path_factory):
     engine = OwnEngine(tmp_path_factory.mktemp("engine"))
-    engine.tls_port = free_port()
+    [engine.tls_port] = free_ports(1)
     engine._dockerd = TlsDockerd(engine.home, engine._bridge.name, engine.tls_port, certificates)
     try:
         engine.start()
@@ -164,7 +159,7 @@ def ssh_host(docker_engine, tmp_path, monkeypatch):
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name]
         subprocess.run(command, check=True)
-    port = free_port()
+    [port] = free_ports(1)
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd gives up its rights
     settings = {
         "Port": port,
@@ -190,7 +185,7 @@ def ssh_host(docker_engine, tmp_path, monkeypatch):
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     server = subprocess.Popen([sshd, "-D", "-e", "-f", tmp_path / "sshd_config"])
-    wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+    eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
     yield f"ssh://root@127.0.0.1:{port}"
     server.terminate()
     server.wait(10)
@@ -204,10 +199,10 @@ def test_an_agent_runs_on_an_engine_behind_ssh(docker_engine, agent_images, ssh_
     platform.docker = {"docker_host": ssh_host}
     try:
         platform.deploy("1.4.1")
-        outcome = succeeded(platform.agent(replicas=1, timeout_s=60))
+        outcome = succeeded(platform.agent(replicas=1))
         assert outcome["summary"] == f"1 of 1 ready, release {platform.release('1.4.1')}"
         assert platform.serving() == ["cost-agent-1"]
-        succeeded(platform.agent("stopped", timeout_s=60))
+        succeeded(platform.agent("stopped"))
         assert platform.serving() == []
     finally:
         platform.close()

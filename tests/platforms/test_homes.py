@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from demo.stack import Addresses
-from tests.component.demo_replica import eventually
 from tests.component.playbook_run import run_playbook
 from tests.platforms.agent_environment import agent_environment, agent_secrets
 from tests.platforms.home import Engine, OwnEngine, SystemdMachine
 from tests.platforms.home.bridge import Bridge
+from tests.waiting import eventually
 
 RunAgent = Callable[..., Any]
 LIMIT_S = 60.0
@@ -82,7 +82,7 @@ def test_the_agent_becomes_healthy_in_a_container(run_agent: RunAgent) -> None:
 
 def test_the_crashing_release_says_why(run_agent: RunAgent) -> None:
     container = run_agent("crash")
-    assert container.wait(timeout=30)["StatusCode"] == 1
+    assert container.wait(timeout=300)["StatusCode"] == 1
     assert b"cannot read its price list" in container.logs(tail=1)
 
 

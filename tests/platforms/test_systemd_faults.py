@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent import AGENT
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.agent_info import (
@@ -22,7 +20,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.pre
     PREFLIGHT_INFO,
 )
 
-from tests.component.process_platform import wait_until
+from tests.component.operated_platform import TIMEOUT_S
 from tests.platforms.systemd_platform import (
     HOME,
     Run,
@@ -31,6 +29,7 @@ from tests.platforms.systemd_platform import (
     foreign_machine,
     install_units,
 )
+from tests.waiting import eventually
 
 SERVICES = [f"cost-agent@{port}.service" for port in (8001, 8002, 8003)]
 FIRST = SERVICES[0]
@@ -131,7 +130,7 @@ def test_a_port_that_another_holds_is_named_before_anything_is_touched(started):
     script = "import socket, time; s = socket.create_server(('0.0.0.0', 8004)); time.sleep(99)"
     started.machine.run(["systemd-run", "--unit=stranger", "python3", "-c", script])
     try:
-        wait_until(lambda: started.preflight(replicas=4).get("failed"))
+        eventually(lambda: started.preflight(replicas=4).get("failed"))
         pids = started.pids()
         outcome = started.agent(replicas=4)
         checked = started.preflight(replicas=4)
@@ -150,22 +149,22 @@ def test_a_port_that_another_holds_is_named_before_anything_is_touched(started):
 def test_a_restart_loop_ends_the_wait_at_once(agent, dies_after_s):
     """READY_AFTER_S None: it never is."""
     agent.deploy("1.4.2", dies_after_s=dies_after_s, ready_after_s=None)
-    outcome = agent.agent(replicas=1, timeout_s=60)
+    outcome = agent.agent(replicas=1)
     assert outcome["reason"] == "failed_state"
     assert "it exited with code 3" in outcome["msg"] or "started it again" in outcome["msg"]
     assert any("listening" in line for line in outcome["log_tail"])
-    assert outcome["duration"] < 30  # of 60
+    assert outcome["duration"] < TIMEOUT_S / 2
     agent.deploy("1.4.1")
     assert statuses(succeeded(agent.agent(replicas=1))) == ["ready"]
 
 
 def test_a_crash_at_start_is_told_with_the_last_words_of_the_journal(agent):
     agent.deploy("1.4.2", source="raise RuntimeError('no such table: costs')\n")
-    outcome = agent.agent(replicas=1, timeout_s=60)
+    outcome = agent.agent(replicas=1)
     assert outcome["reason"] == "failed_state"
     assert "it exited with code 1" in outcome["msg"]
     assert "no such table: costs" in outcome["msg"]
-    assert outcome["duration"] < 30  # of 60
+    assert outcome["duration"] < TIMEOUT_S / 2
 
 
 def test_a_program_that_cannot_be_run_is_told_as_such(agent):
@@ -180,7 +179,7 @@ def test_a_program_that_cannot_be_run_is_told_as_such(agent):
 def test_a_service_that_systemd_gave_up_is_told_and_started_again(agent):
     agent.deploy("1.4.2", dies_after_s=0, ready_after_s=None)
     agent.agent(replicas=1)
-    wait_until(lambda: agent.show(FIRST, "ActiveState") == "failed", 60)
+    eventually(lambda: agent.show(FIRST, "ActiveState") == "failed")
     info = agent.info()
     assert statuses(info) == ["stopped"]
     assert "gave it up (start-limit-hit)" in note(info)
@@ -251,9 +250,9 @@ def test_a_release_that_replicas_run_is_kept(started):
 def test_replicas_are_back_after_a_boot_as_they_were(started):
     started.deploy("1.4.2")
     started.machine.container.restart(timeout=20)
-    wait_until(lambda: started.machine.state() == "running", 60)
+    eventually(lambda: started.machine.state() == "running")
     again = SystemdPlatform(started.machine, restarts=True)
-    wait_until(lambda: again.serving() == SERVICES, 60)
+    eventually(lambda: again.serving() == SERVICES)
     assert [again.ask(name)["environment"]["RELEASE_ID"] for name in SERVICES] == ["1.4.1"] * 3
     assert {each["release"] for each in succeeded(again.agent())["state"]["replicas"]} == {"1.4.2"}
 
@@ -263,7 +262,7 @@ def test_replicas_are_back_after_a_boot_as_they_were(started):
 
 def test_a_controller_killed_in_a_start_leaves_what_the_next_run_finishes(agent):
     run = agent.begin("started")
-    wait_until(agent.pids)
+    eventually(agent.pids)
     run.kill()
     outcome = succeeded(agent.agent())
     assert statuses(outcome) == ["ready"] * 3
@@ -277,7 +276,7 @@ def test_a_controller_killed_in_a_replacement_leaves_what_the_next_run_finishes(
     before = agent.pids()
     agent.deploy("1.4.2", drains_for_s=1)
     run = agent.begin(state)
-    wait_until(lambda: agent.show(FIRST, "ActiveState") == "deactivating")
+    eventually(lambda: agent.show(FIRST, "ActiveState") == "deactivating")
     run.kill()
     assert len(agent.serving()) >= 2
     outcome = succeeded(agent.agent())
@@ -291,7 +290,7 @@ def test_a_controller_killed_in_a_stop_leaves_what_the_next_run_finishes(agent):
     agent.deploy("1.4.1", drains_for_s=1)
     succeeded(agent.agent())
     run = agent.begin("stopped", replicas=None)
-    wait_until(lambda: agent.show(FIRST, "ActiveState") == "deactivating")
+    eventually(lambda: agent.show(FIRST, "ActiveState") == "deactivating")
     run.kill()
     succeeded(agent.agent("stopped", replicas=None))
     assert agent.pids() == {}
@@ -305,9 +304,7 @@ def test_a_controller_killed_in_a_stop_leaves_what_the_next_run_finishes(agent):
 def test_a_replica_that_outlives_its_grace_is_killed_and_reported(agent):
     agent.deploy("1.4.1", ignores_sigterm=True)
     succeeded(agent.agent(replicas=1))
-    begun = time.monotonic()
     outcome = succeeded(agent.agent("stopped", stop_grace_s=1))
-    assert time.monotonic() - begun < 8
     assert any("by SIGKILL" in action for action in outcome["actions"])
 
 

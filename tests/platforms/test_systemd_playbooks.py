@@ -31,7 +31,6 @@ def replicas(run):
     return [(each["name"], each["status"], each["release"]) for each in seen]
 
 
-@pytest.mark.timeout(600)
 def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(site):
     before = site.machine.run(["find", "/etc", "/opt", "-newer", "/proc/1"]).stdout
     run = site.deploy("1.4.1", "--check", "--diff")
@@ -40,7 +39,6 @@ def test_check_mode_on_a_bare_machine_tells_and_touches_nothing(site):
     assert site.machine.run(["find", "/etc", "/opt", "-newer", "/proc/1"]).stdout == before
 
 
-@pytest.mark.timeout(600)
 def test_a_deploy_serves_and_a_second_run_changes_nothing(site):
     first = site.deploy("1.4.1")
     assert first.code == 0, first.output
@@ -54,7 +52,6 @@ def test_a_deploy_serves_and_a_second_run_changes_nothing(site):
     assert second.changed == []
 
 
-@pytest.mark.timeout(600)
 def test_another_release_comes_and_goes_back(deployed):
     there = deployed.deploy("1.4.2")
     assert there.code == 0, there.output
@@ -64,7 +61,6 @@ def test_another_release_comes_and_goes_back(deployed):
     assert {release for _name, _status, release in replicas(back)} == {"1.4.1"}
 
 
-@pytest.mark.timeout(600)
 def test_restart_scale_logs_stop_and_start(deployed):
     restarted = deployed.play("restart")
     assert restarted.code == 0, restarted.output

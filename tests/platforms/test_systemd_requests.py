@@ -36,7 +36,6 @@ def succeeded(outcome):
     return outcome
 
 
-@pytest.mark.timeout(400)
 def test_one_replica_loses_no_request_on_restart_deploy_and_rollback(agent, stack):
     servers = agent_options(stack)
 

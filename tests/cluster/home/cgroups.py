@@ -14,7 +14,7 @@ from tests.cluster.home.errors import ClusterError
 from tests.cluster.home.mounts import mount_points
 
 _ROOT = Path("/sys/fs/cgroup")
-_KILL = (StopStep(signal.SIGKILL, 5.0),)
+_KILL = (StopStep(signal.SIGKILL, 60.0),)
 _REMOVAL_TIMEOUT_S = 10.0
 
 

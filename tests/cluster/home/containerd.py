@@ -27,7 +27,7 @@ _PLUGIN_FOLDER = "/usr/lib/cni"
 _CRI = "io.containerd.grpc.v1.cri"
 # Where libcni keeps the results of its plugins; containerd has no setting for it.
 _CNI_RESULTS = Path("/var/lib/cni/results")
-_KILL = (StopStep(signal.SIGKILL, 5.0),)
+_KILL = (StopStep(signal.SIGKILL, 60.0),)
 _CALL_TIMEOUT_S = 120.0
 
 _CONFIGURATION = """\

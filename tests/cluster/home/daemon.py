@@ -21,9 +21,9 @@ class Daemon(Server):
     port_names = ()
     main_port = ""
     kept_ports = ()
-    stop_steps = (StopStep(signal.SIGTERM, 10.0), StopStep(signal.SIGKILL, 5.0))
+    stop_steps = (StopStep(signal.SIGTERM, 10.0), StopStep(signal.SIGKILL, 60.0))
     # Two cores, shared with a build or another test run.
-    start_timeout_s = 90.0
+    start_timeout_s = 600.0
 
     def __init__(
         self,

@@ -38,9 +38,9 @@ _NEEDED = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 # A first `up` builds Kubernetes, and whoever comes second waits for it.
-_BUILD_TIMEOUT_S = 3600.0
-_START_TIMEOUT_S = 300.0
-_READY_TIMEOUT_S = 90.0
+_BUILD_TIMEOUT_S = 12 * 3600.0  # all programs, by another process
+_START_TIMEOUT_S = 1800.0
+_READY_TIMEOUT_S = 600.0
 _POLL_S = 0.1
 
 

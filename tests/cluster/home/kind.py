@@ -15,7 +15,7 @@ from tests.cluster.home.layout import CACHE
 from tests.images import archives
 
 NAME = "cost-agent-tests"
-_TIMEOUT_S = 600.0
+_TIMEOUT_S = 3600.0
 
 
 def is_installed() -> bool:

@@ -21,7 +21,7 @@ _ANNOTATION = ("kwok.x-k8s.io/node", "fake")
 _NODES = "/api/v1/nodes"
 _PODS_PER_NODE = 110
 _HEALTH_PORT = 10247
-_READY_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 600.0
 
 
 class FakeNodes:

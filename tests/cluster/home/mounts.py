@@ -21,7 +21,7 @@ def unmount_below(folder: Path) -> None:
     """Unmount everything in `folder`, the inner before the outer. Raises ClusterError."""
     for point in reversed([point for point in mount_points() if point.is_relative_to(folder)]):
         result = subprocess.run(
-            ["umount", str(point)], capture_output=True, text=True, timeout=30, check=False
+            ["umount", str(point)], capture_output=True, text=True, timeout=300, check=False
         )
         if result.returncode != 0:
             raise ClusterError(f"umount {point}: {result.stderr.strip()}")

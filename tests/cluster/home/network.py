@@ -95,7 +95,7 @@ def _add_veth(namespace: str, end: str, other_end: str, other_namespace: str | N
     shown = subprocess.run(
         [*enter_prefix(namespace), "ip", "link", "show", end],
         capture_output=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     if shown.returncode == 0:
@@ -119,7 +119,7 @@ def _run(namespace: str, *command: str) -> None:
 
 def _must(*command: str, standard_input: str = "") -> None:
     result = subprocess.run(
-        command, input=standard_input, capture_output=True, text=True, timeout=30, check=False
+        command, input=standard_input, capture_output=True, text=True, timeout=300, check=False
     )
     if result.returncode != 0:
         raise ClusterError(f"network: {' '.join(command)}: {result.stderr.strip()}")

@@ -73,7 +73,7 @@ def _ip(*words: str) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     if finished.returncode != 0:

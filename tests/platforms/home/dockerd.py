@@ -27,8 +27,8 @@ class Dockerd(Server):
     main_port = ""
     kept_ports = ()
     # It gives its containers 5 s (see configure), and the network some more.
-    stop_steps = (StopStep(signal.SIGTERM, 30.0), StopStep(signal.SIGKILL, 5.0))
-    start_timeout_s = 60.0
+    stop_steps = (StopStep(signal.SIGTERM, 30.0), StopStep(signal.SIGKILL, 60.0))
+    start_timeout_s = 600.0
 
     def __init__(self, home: Path, bridge: str) -> None:
         """`bridge` is the network interface that containers hang on; it has to exist at start."""

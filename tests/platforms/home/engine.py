@@ -39,7 +39,7 @@ class Engine:
     def client(self) -> docker.DockerClient:
         """The SDK's client, one for all; it survives a restart of the engine."""
         if self._client is None:
-            self._client = docker.DockerClient(self.url, timeout=60)
+            self._client = docker.DockerClient(self.url, timeout=300)
         return self._client
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ def test_it_is_private_and_gone_after_the_block(tmp_path):
 
 
 def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(tmp_path):
-    subprocess.run([sys.executable, "-c", DIE_IN_IT, str(tmp_path)], check=False, timeout=30)
+    subprocess.run([sys.executable, "-c", DIE_IN_IT, str(tmp_path)], check=False, timeout=300)
     (left,) = tmp_path.iterdir()
     with scratch_folder(str(tmp_path)) as first, scratch_folder(str(tmp_path)) as second:
         assert first.exists()

@@ -69,8 +69,8 @@ bench-platforms: $(DEV) ## Operate every platform under load, and measure what i
 
 # --- tests ------------------------------------------------------------------------------------
 
-.PHONY: test test-slow test-root test-unit test-component test-platforms test-cluster cluster
-.PHONY: test-versions lint
+.PHONY: test test-slow test-root test-unit test-component images test-platforms test-cluster
+.PHONY: cluster test-versions lint
 test: $(DEV) ## Lint, unit and component tests with the engine's coverage
 	@scripts/install-component.sh || test "$${CI:-}" != true
 	@scripts/test.sh $(PYTEST_ARGS)
@@ -88,6 +88,10 @@ test-unit: $(DEV) ## Unit tests only
 test-component: $(DEV) ## Component tests only, on the embedded stack
 	@scripts/install-component.sh || test "$${CI:-}" != true
 	@pytest tests/component $(PYTEST_ARGS)
+
+images: $(DEV) ## Build the images of the tests' containers and machines, if not cached
+	@scripts/install-platforms.sh
+	@python -m tests.platforms.home build
 
 test-platforms: $(DEV) ## Docker and systemd, for real: needs Docker or root
 	@scripts/install-platforms.sh || test "$${CI:-}" != true

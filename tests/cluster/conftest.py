@@ -90,7 +90,7 @@ def fake_nodes(own_cluster: Cluster, namespace: str) -> Iterator[list[str]]:
     """
     assert own_cluster.home
     fakes = own_cluster.home.fake_nodes()
-    names = fakes.up(10, print)
+    names = fakes.up(10)
     try:
         yield names
     finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from demo.stack.file_lock import exclusive
 from tests.cluster.home import addons, network, sysctls
 from tests.cluster.home.api import Api
-from tests.cluster.home.build import PROGRAMS, build
+from tests.cluster.home.build import KWOK, PROGRAMS, build
 from tests.cluster.home.certificates import Certificates
 from tests.cluster.home.control_plane import ControlPlane
 from tests.cluster.home.daemon import Daemon
@@ -76,7 +76,8 @@ class Home:
         """Make the programs and images that are not there yet. Raises StackError, ImageError."""
         CACHE.mkdir(parents=True, exist_ok=True)
         with exclusive(CACHE / "build.lock", _BUILD_TIMEOUT_S):
-            build(PROGRAMS, self._report)
+            # With kwok, which only some tests start: inside the namespace nothing can be fetched.
+            build((*PROGRAMS, KWOK), self._report)
             node_archives(self.binaries)
 
     def is_up(self) -> bool:
@@ -227,7 +228,9 @@ def missing_need() -> str | None:
             f"a cluster of our own needs the Debian packages {', '.join(packages)}; "
             "scripts/install-cluster.sh installs them"
         )
-    if shutil.which("go") is None and not all(program.path.exists() for program in PROGRAMS):
+    if shutil.which("go") is None and not all(
+        program.path.exists() for program in (*PROGRAMS, KWOK)
+    ):
         return "a cluster of our own needs Go 1.24.4 or later on PATH, which builds Kubernetes"
     return None
 

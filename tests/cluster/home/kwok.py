@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from tests.cluster.home.api import Api, Document
-from tests.cluster.home.build import KWOK, build
+from tests.cluster.home.build import KWOK
 from tests.cluster.home.certificates import Certificates
 from tests.cluster.home.daemon import Daemon
 from tests.cluster.home.errors import ClusterError
@@ -30,12 +29,11 @@ class FakeNodes:
         self._certificates = certificates
         self._api = Api(certificates)
 
-    def up(self, count: int, report: Callable[[str], None]) -> list[str]:
-        """Start kwok, built now if it never was, and return the names of `count` Ready nodes.
+    def up(self, count: int) -> list[str]:
+        """Start kwok, which `Home.build` has built, and return the names of `count` Ready nodes.
 
         Each has room for 110 pods. Raises StackError.
         """
-        build((KWOK,), report)
         self.daemon().up()
         names = [f"fake-{number}" for number in range(count)]
         for name in names:

@@ -26,7 +26,7 @@ def thousand_pods(cluster: Cluster, folder: Path) -> Iterator[KubernetesPlatform
     """An agent of `PODS` ready replicas, on a cluster that is ours."""
     assert cluster.home
     nodes = cluster.home.fake_nodes()
-    names = nodes.up(10, print)
+    names = nodes.up(10)
     platform = KubernetesPlatform(cluster, folder)
     container = {"name": "cost-agent", "image": "cost-agent:1.4.1", "ports": _HTTP}
     spec: dict[str, Any] = {"nodeSelector": LABELS, "tolerations": [TAINT], "volumes": None}

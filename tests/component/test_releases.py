@@ -398,6 +398,23 @@ def test_a_cancelled_run_leaves_neither_installer_nor_release_nor_lock(host) -> 
     assert not list((host.home / "state" / "locks").iterdir())
 
 
+def test_a_run_that_is_cancelled_before_it_knows_its_installer_ends_it_too(host) -> None:
+    """The signal comes after the fork, while Python still waits for the exec."""
+    uv = host.stand_in_for_uv("exec sleep 60")
+    signalled = """
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.platforms.host import program
+end_with_parent = program._end_with_parent
+def signal_the_parent():
+    end_with_parent()
+    os.kill(os.getppid(), signal.SIGTERM)
+program._end_with_parent = signal_the_parent
+"""
+    process = host.in_process("1.0", f"release_install.find_uv = lambda: {uv!r}\n{signalled}")
+    assert result_of(process)["reason"] == "cancelled"
+    assert not any(is_running(pid) for pid in host.installers())
+    assert host.entries() == []
+
+
 def test_a_killed_run_takes_its_installer_with_it(host) -> None:
     uv = host.stand_in_for_uv("exec sleep 60")
     process = host.in_process("1.0", f"release_install.find_uv = lambda: {uv!r}")

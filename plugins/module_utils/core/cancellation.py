@@ -48,6 +48,25 @@ def cancellable() -> Iterator[None]:
             signal.signal(each, handler if handler is not None else signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold the signals of `cancellable` back until the block ends.
+
+    For the start of a child: a signal while Python waits for its exec would leave it running with
+    nobody who knows it. The child inherits this, and calls `interruptible` before its exec.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def interruptible() -> None:
+    """Let the signals through again that `uninterrupted` holds back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 def signal_on_parent_death(number: int) -> None:
     """Have the kernel send this signal when the thread that started this process ends; 0: none."""
     with contextlib.suppress(OSError, AttributeError):  # not Linux

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ...core.cancellation import interruptible, uninterrupted
 from ...core.context import Context
 from ...core.deadline import Deadline, backoff, poll
 from ...core.errors import OperationError, Reason
@@ -72,25 +73,27 @@ class Programs:
         raise self._failure(self.refusal, f"{name} ended with {code}: {last}", self.next_step, tail)
 
     def _run(self, arguments: list[str], output: IO[bytes]) -> int | None:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=self.folder,
-            env=self.environment,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-
-        def look() -> int | None:
-            self.context.progress.update(f"{self.wanted}: {Path(arguments[0]).name} is running")
-            return process.poll()
-
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with uninterrupted():
+                process = started = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=self.environment,
+                    start_new_session=True,
+                    preexec_fn=_end_with_parent,
+                )
+
+            def look() -> int | None:
+                self.context.progress.update(f"{self.wanted}: {Path(arguments[0]).name} is running")
+                return started.poll()
+
             return poll(look, self.deadline, self.context.clock, backoff(longest=0.1))
         finally:
-            if process.poll() is None:
+            if process is not None and process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -110,3 +113,4 @@ def _tail(output: IO[bytes]) -> list[str]:
 def _end_with_parent() -> None:
     """In the child: a killed run leaves no installer writing behind the next run's back."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    interruptible()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make test` runs: the linters, then the unit and component tests with the engine's coverage.
+# What `make test` runs: the linters, beside the unit and component tests with the engine's coverage.
 # All of it even when one finds something; the last line says how it ended. Arguments are pytest's.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1

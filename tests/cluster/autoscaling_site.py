@@ -18,6 +18,7 @@ from tests.cluster.agent_workload import deployment
 from tests.cluster.reached import Cluster
 from tests.component.operations import run_operation
 from tests.component.playbook_run import Run, run_playbook
+from tests.waiting import eventually
 
 # Pods ask for little, so that they get many times as much also of a machine with other work.
 RESOURCES = {
@@ -97,7 +98,5 @@ class AutoscalingSite:
 def within(seconds: float, condition: Callable[[], bool]) -> float:
     """Seconds until the condition held; fails when it never did."""
     begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, "waited in vain"
-        time.sleep(0.5)
+    eventually(condition, seconds, every_s=0.5)
     return time.monotonic() - begun

@@ -340,30 +340,28 @@ def test_a_locked_table_is_waited_for_and_then_its_holder_named(stack, folder):
     nothing_is_left(folder)
 
 
-NOISE = (
-    "CREATE TABLE noise AS SELECT i, (SELECT string_agg(md5(i::text || j), '')"
-    " FROM generate_series(1, 100) j) AS text FROM generate_series(1, {}) i"
-)
+def noisy(stack: Addresses, name: str, rows: int) -> str:
+    """A new database with so many rows of 3.2 kB that compress badly."""
+    with session(stack, "postgres") as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    with session(stack, name) as cursor:
+        cursor.execute(
+            "CREATE TABLE noise AS SELECT i, (SELECT string_agg(md5(i::text || j), '')"
+            f" FROM generate_series(1, 100) j) AS text FROM generate_series(1, {rows}) i"
+        )
+    return name
 
 
 @pytest.fixture(scope="module")
 def large(stack) -> str:
     """A database of 190 MB that compresses badly."""
-    with session(stack, "postgres") as cursor:
-        cursor.execute("CREATE DATABASE large")
-    with session(stack, "large") as cursor:
-        cursor.execute(NOISE.format(60_000))
-    return "large"
+    return noisy(stack, "large", 60_000)
 
 
 @pytest.fixture(scope="module")
 def medium(stack) -> str:
     """A database whose backup is of three parts."""
-    with session(stack, "postgres") as cursor:
-        cursor.execute("CREATE DATABASE medium")
-    with session(stack, "medium") as cursor:
-        cursor.execute(NOISE.format(12_000))
-    return "medium"
+    return noisy(stack, "medium", 12_000)
 
 
 def test_scratch_stays_bounded_while_the_repository_is_slow(stack, folder, large):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 
@@ -13,13 +12,7 @@ import pytest
 from demo.stack import Addresses, Stack
 from tests.cluster.home.layout import API_ADDRESS
 from tests.cluster.reached import Cluster, NoCluster, reached_cluster
-
-
-def _missing(reason: str) -> None:
-    """A need that is missing: a failure where all of them are promised, else a reason to skip."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+from tests.component import needs
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +20,7 @@ def cluster() -> Cluster:
     try:
         return reached_cluster()
     except NoCluster as missing:
-        _missing(str(missing))
+        needs.missing(str(missing))
         raise
 
 
@@ -35,7 +28,7 @@ def cluster() -> Cluster:
 def own_cluster(cluster: Cluster) -> Cluster:
     """The cluster, for tests that break it or that change its nodes."""
     if not cluster.may_be_broken:
-        _missing("this cluster is not ours to break")
+        needs.missing("this cluster is not ours to break")
     return cluster
 
 
@@ -44,7 +37,7 @@ def measured_cluster(cluster: Cluster) -> Cluster:
     """The cluster, for tests that need what its pods use."""
     path = "/apis/metrics.k8s.io/v1beta1/nodes"
     if cluster.kubectl("get", "--raw", path, check=False).returncode != 0:
-        _missing("this cluster serves no metrics")
+        needs.missing("this cluster serves no metrics")
     return cluster
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
+from typing import NoReturn
 
 import pytest
 
@@ -14,7 +15,7 @@ import pytest
 def required(program: str | None, package: str) -> str:
     """The program that this package has."""
     if program is None:
-        _without(f"needs redis-server of {package}")
+        missing(f"needs redis-server of {package}")
     return program
 
 
@@ -22,10 +23,11 @@ def namespaces(unshare: Sequence[str]) -> None:
     """That this user may make the namespaces that a command of unshare(1) names."""
     tried = subprocess.run([*unshare, "true"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
-        _without(f"needs to make namespaces: {tried.stderr.strip()}")
+        missing(f"needs to make namespaces: {tried.stderr.strip()}")
 
 
-def _without(reason: str) -> None:
+def missing(reason: object) -> NoReturn:
+    """A need is not there: a failure where all of them are promised, else a reason to skip."""
     if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+        pytest.fail(str(reason), pytrace=False)
+    pytest.skip(str(reason))

@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from demo.stack import Addresses, Stack, StackError
+from tests.component.needs import missing
 from tests.images import ImageError, archives, systemd_archive
 from tests.load.haproxy import Haproxy
 from tests.platforms.home import HOME, Engine, OwnEngine, SystemdMachine, running_engine
@@ -34,13 +34,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         return _WORKERS if running_engine() is None else 1
     except StackError:
         return 1  # each test that needs it will say why
-
-
-def missing(reason: object) -> NoReturn:
-    """A need of this tier is not there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(reason), pytrace=False)
-    pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.home.build import build
 from tests.cluster.home.errors import ClusterError
-from tests.platforms.conftest import missing
+from tests.component.needs import missing
 from tests.platforms.docker_platform import REPOSITORY, DockerPlatform, remove_agents
 from tests.platforms.home.compose import COMPOSE
 

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from tests.platforms.conftest import missing
+from tests.component.needs import missing
 from tests.platforms.docker_platform import DockerPlatform, remove_agents
 from tests.waiting import eventually
 

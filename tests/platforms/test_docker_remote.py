@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from demo.stack.ports import free_ports
+from tests.component.needs import missing
 from tests.images import archives
-from tests.platforms.conftest import missing
 from tests.platforms.docker_platform import DockerPlatform, remove_agents
 from tests.platforms.home import OwnEngine, PlatformError
 from tests.platforms.home.dockerd import Dockerd

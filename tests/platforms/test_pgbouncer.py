@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from demo.stack import Addresses
+from tests.component.needs import missing
 from tests.component.pool_site import PoolSite
 from tests.load.pgbouncer import PROGRAM, STATS_PASSWORD, STATS_USER, PgBouncer
-from tests.platforms.conftest import missing
 
 LIMITS = {"max_client_conn": 400, "default_pool_size": 12, "reserve_pool_size": 3}
 

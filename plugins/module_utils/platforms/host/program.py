@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import signal
@@ -15,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ...core.cancellation import interruptible, uninterrupted
+from ...core.cancellation import interruptible, signal_on_parent_death, uninterrupted
 from ...core.context import Context
 from ...core.deadline import Deadline, backoff, poll
 from ...core.errors import OperationError, Reason
 
 _TAIL_BYTES = 8192
 _TAIL_LINES = 20
-_PR_SET_PDEATHSIG = 1
 _DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
-_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True)
@@ -112,5 +109,5 @@ def _tail(output: IO[bytes]) -> list[str]:
 
 def _end_with_parent() -> None:
     """In the child: a killed run leaves no installer writing behind the next run's back."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal_on_parent_death(signal.SIGKILL)
     interruptible()

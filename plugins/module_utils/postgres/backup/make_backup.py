@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from ...core.scratch import scratch_folder
 from ...core.version import VERSION
 from ...core.watch import Watch
 from ...repository import Repository
-from ..server.child import Child
+from ..server.child import Child, running
 from ..server.programs import Program, find_program
 from ..sets.layout import Layout, new_backup_id
 from ..sets.manifest import SCHEMA_VERSION, Manifest, TableRows, render
@@ -166,8 +165,9 @@ class _Run:
         if code != 0:
             raise self._failure(code, child.said())
 
-    @contextlib.contextmanager
-    def _running(self, pg_dump: Program, snapshot: Snapshot, folder: Path) -> Iterator[Child]:
+    def _running(
+        self, pg_dump: Program, snapshot: Snapshot, folder: Path
+    ) -> contextlib.AbstractContextManager[Child]:
         options = self._options
         command = dump_command(
             pg_dump,
@@ -178,11 +178,7 @@ class _Run:
             options.exclude_schemas,
             options.exclude_tables,
         )
-        child = Child(command, options.server.environment(options.database))
-        try:
-            yield child
-        finally:
-            child.end()
+        return running(command, options.server.environment(options.database))
 
     def _tick(self, totals: Totals) -> None:
         self._watch.moving(totals.raw_bytes, max(self._estimate, totals.raw_bytes))

@@ -12,7 +12,7 @@ from typing import Callable, Protocol
 
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
-from ..server.child import Child
+from ..server.child import running
 from ..server.connection import Server
 from ..server.programs import Program
 from .feeding import Feeder
@@ -76,15 +76,15 @@ class ArchiveRestore:
             os.mkfifo(folder / name, 0o600)
         feeder = Feeder(folder, names, files.stream, self.jobs)
         environment = restore_environment(self.server, self.database)
-        child = Child([*self.command, str(folder)], environment)
         try:
-            feeder.start()
-            while (code := child.poll()) is None:
-                feeder.raise_failure()
-                tick(feeder.fed)
-                clock.sleep(_TICK_S)
+            # Ended before the feeder lets go: a FIFO that ends looks like a whole file.
+            with running([*self.command, str(folder)], environment) as child:
+                feeder.start()
+                while (code := child.poll()) is None:
+                    feeder.raise_failure()
+                    tick(feeder.fed)
+                    clock.sleep(_TICK_S)
         finally:
-            child.end()  # before the feeder lets go: a FIFO that ends looks like a whole file
             feeder.stop()
         feeder.raise_failure()
         if code != 0:

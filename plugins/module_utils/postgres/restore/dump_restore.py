@@ -18,7 +18,7 @@ from ...core.errors import OperationError, Reason
 from ...core.scratch import scratch_folder
 from ...core.watch import Watch
 from ...repository import Repository
-from ..server.child import Child
+from ..server.child import Child, running
 from ..server.database_properties import apply_properties, read_properties
 from ..server.maintenance_database import connect_beside
 from ..server.programs import Program, find_program
@@ -147,14 +147,11 @@ class DumpRestore:
 
     def _load_stream(self, name: str, program: Program, watch: Watch) -> None:
         environment = restore_environment(self._options.server, name)
-        child = Child(self._command(program, name), environment, stdin=subprocess.PIPE)
-        try:
+        with running(self._command(program, name), environment, subprocess.PIPE) as child:
             self._feed(child, watch)
             while child.poll() is None:
                 watch.tick()
                 self._clock.sleep(_TICK_S)
-        finally:
-            child.end()
         code = child.wait()
         if code != 0:
             raise restore_failure(self.wanted, child.name, code, child.said())

@@ -15,21 +15,35 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from ...core.cancellation import signal_on_parent_death
+from ...core.cancellation import interruptible, signal_on_parent_death, uninterrupted
 
 # The first error is at the beginning; a statement of ten thousand names may follow.
 _HEAD_BYTES = _TAIL_BYTES = 8 * 1024
 _TERM_GRACE_S = 3.0
 
 
-class Child:
-    """A running program; start it from the main thread, before any other thread."""
+@contextlib.contextmanager
+def running(
+    command: list[str], environment: dict[str, str], stdin: int = subprocess.DEVNULL
+) -> Iterator[Child]:
+    """A program, which is ended with the block; from the main thread, before any other thread."""
+    child: Child | None = None
+    try:
+        with uninterrupted():
+            child = Child(command, environment, stdin)
+        yield child
+    finally:
+        if child is not None:
+            child.end()
 
-    def __init__(
-        self, command: list[str], environment: dict[str, str], stdin: int = subprocess.DEVNULL
-    ) -> None:
+
+class Child:
+    """A program that was started; `running` ends it."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], stdin: int) -> None:
         self.name = os.path.basename(command[0])
         self._process = subprocess.Popen(
             command,
@@ -111,5 +125,6 @@ def _be_a_bound_leader(parent: int) -> Any:
         signal_on_parent_death(signal.SIGTERM)
         if os.getppid() != parent:  # it died before the kernel was told
             os._exit(1)
+        interruptible()
 
     return prepare

@@ -18,11 +18,11 @@ declare -A verdict seconds command begun
 
 step() {
     local name="$1"
-    steps+=("$name")
+    add "$@"
     echo "=== $name"
     : >"$logs/$name"
     tail -n +1 -f "$logs/$name" &
-    run "$@"
+    run "$name"
     sleep 1 # until the last line is printed
     kill $! && wait $! 2>/dev/null
     tell "$name"
@@ -30,10 +30,9 @@ step() {
 
 begin() {
     local name="$1"
-    steps+=("$name")
-    command[$name]=$(printf '%q ' "${@:2}")
+    add "$@"
     (
-        run "$@"
+        run "$name"
         echo "${verdict[$name]} ${seconds[$name]}" >"$logs/$name.ended"
     ) &
     begun[$name]=$!
@@ -54,7 +53,7 @@ finish() {
         if [ "${verdict[$name]}" = FAILED ]; then
             echo "=== once more: $name"
             second_try=yes
-            eval "run $name ${command[$name]}"
+            run "$name"
             cat "$logs/$name"
             if [ "${verdict[$name]}" = passed ]; then
                 verdict[$name]=flaky
@@ -83,12 +82,15 @@ finish() {
 
 # --- inside -----------------------------------------------------------------------------------
 
+add() {
+    steps+=("$1")
+    command[$1]=$(printf '%q ' "${@:2}")
+}
+
 # Run a step's command to its end; its output goes to the step's log.
 run() {
     local name="$1" start=$SECONDS
-    shift
-    command[$name]=$(printf '%q ' "$@")
-    if "$@" </dev/null >"$logs/$name" 2>&1; then
+    if eval "${command[$name]}" </dev/null >"$logs/$name" 2>&1; then
         verdict[$name]=passed
     else
         verdict[$name]=FAILED

@@ -32,7 +32,7 @@ try:
         print("started", flush=True)
 except Cancelled:
     print("cancelled", flush=True)
-input()  # nothing that the death of this process ends
+input()  # lives on, since its death would end the child too
 """
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from .errors import Cancelled
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)  # now: in a forked child there is only its call to make
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -69,5 +70,5 @@ def interruptible() -> None:
 
 def signal_on_parent_death(number: int) -> None:
     """Have the kernel send this signal when the thread that started this process ends; 0: none."""
-    with contextlib.suppress(OSError, AttributeError):  # not Linux
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+    with contextlib.suppress(AttributeError):  # not Linux
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number)

@@ -12,7 +12,9 @@ export ANSIBLE_COLLECTIONS_PATH="$PWD/.venv/collections"
 start() {
     case " $* " in
     # Where pods and Services are reachable: in a cluster, which is stopped again unless it was up.
-    *' kubernetes '*) python -m tests.cluster.home run molecule "$@" ;;
+    *' kubernetes '*)
+        python -m tests.cluster.home run --folder .cache/molecule/cluster molecule "$@"
+        ;;
     *) molecule "$@" ;;
     esac
 }

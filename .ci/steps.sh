@@ -23,7 +23,7 @@ step() {
     : >"$logs/$name"
     tail -n +1 -f "$logs/$name" &
     run "$name"
-    sleep 1 # until the last line is printed
+    sleep 0.2 # until the last line is printed
     kill $! && wait $! 2>/dev/null
     tell "$name"
 }

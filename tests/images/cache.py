@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has been made once stays, under a name that is a digest of all it was made from."""
+"""What has been made once stays, under a name that is a digest of all it was made from.
+
+It stays in `.cache` of the checkout, or in the folder that TEST_BUILDS names, for several checkouts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CACHE = CHECKOUT / ".cache" / "images"
+BUILDS = Path(os.environ.get("TEST_BUILDS") or CHECKOUT / ".cache")
+CACHE = BUILDS / "images"
 
 
 def digest(*parts: str | bytes | Path) -> str:

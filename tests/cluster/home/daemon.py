@@ -62,7 +62,8 @@ class Daemon(Server):
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         if self._first_on_path is not None:
             path = f"{self._first_on_path}:{path}"
-        return {**super().environment(), "PATH": path}
+        # A fifth of the API server's time was the collection of what these programs allocate.
+        return {**super().environment(), "PATH": path, "GOGC": "400"}
 
     def answers(self) -> bool:
         return self._answers()

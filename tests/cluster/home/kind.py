@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.home.errors import ClusterError
-from tests.cluster.home.layout import CACHE
+from tests.cluster.home.layout import RUNNING
 from tests.images import archives
 
 NAME = "cost-agent-tests"
@@ -28,8 +28,8 @@ def cluster() -> Iterator[Path]:
 
     One of that name that is there already is used, and stays. Raises ClusterError.
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
-    kubeconfig = CACHE / "kind.kubeconfig"
+    RUNNING.mkdir(parents=True, exist_ok=True)
+    kubeconfig = RUNNING / "kind.kubeconfig"
     was_there = NAME in _kind("get", "clusters").split()
     try:
         if was_there:

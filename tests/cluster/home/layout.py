@@ -9,8 +9,11 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-CACHE = CHECKOUT / ".cache" / "cluster"
+from tests.images.cache import BUILDS, CHECKOUT
+
+# What is built once, and what a cluster writes while it runs.
+CACHE = BUILDS / "cluster"
+RUNNING = CHECKOUT / ".cache" / "cluster"
 
 # Private addresses inside a network namespace without a way out: they meet nobody else's.
 SERVICES = ipaddress.ip_network("10.96.0.0/16")
@@ -26,7 +29,7 @@ DNS_SERVICE = str(SERVICES[10])
 class Layout:
     """One cluster per folder `run`, which holds all that it writes; clusters do not meet."""
 
-    run: Path = CACHE / "run"
+    run: Path = RUNNING / "run"
 
     @property
     def name(self) -> str:

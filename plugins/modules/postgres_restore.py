@@ -147,10 +147,6 @@ state:
       description: Seconds of these that loading and building indexes took.
       returned: when a backup was restored
       type: float
-    count_s:
-      description: Seconds of these that counting the rows took.
-      returned: when a backup was restored
-      type: float
     analyze_s:
       description: Seconds of these that the statistics took.
       returned: when a backup was restored

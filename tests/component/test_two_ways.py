@@ -184,7 +184,7 @@ VOLATILE_KEYS = {
     "duration", "pid", "started_at", "installed_at", "good_at", "since", "uptime_s",
     "cpu_seconds", "cpu_percent", "cpu_window_s", "memory_bytes",
     "memory_limit_bytes", "p50", "p95", "connect_ms", "time", "duration_s", "age_s", "lsn",
-    "recovery_s", "cost_agent_recovery_s", "load_s", "count_s", "analyze_s", "restore_s",
+    "recovery_s", "cost_agent_recovery_s", "load_s", "analyze_s", "restore_s",
     "free_bytes", "needed_bytes", "size_bytes", "raw_size_bytes", "read_bytes",
     "total_bytes", "peak_scratch_bytes", "used_bytes", "over_bytes", "latency_p95_ms",
     "p50_ms", "p95_ms", "p99_ms", "max_ms", "distribution", "answers_a_second", "sent_late_ms",

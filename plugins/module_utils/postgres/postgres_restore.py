@@ -279,7 +279,6 @@ def _restored(
             "tables": restored.tables,
             "restore_s": round(elapsed, 3),
             "load_s": restored.load_s,
-            "count_s": restored.count_s,
             "disk": _disk(plan),
         },
         summary=(

@@ -1,44 +1,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A directory dump through pg_restore, with a FIFO in the place of each data file."""
+"""A directory dump into a database: pg_restore for what it makes, our own connections for rows."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Protocol
+from typing import IO, Callable
 
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
 from ..server.child import running
 from ..server.connection import Server
 from ..server.programs import Program
-from .feeding import Feeder
+from .archive_contents import ArchiveContents, MissingFile, TableData, read_contents
 from .restore_failure import restore_failure
-from .toc import UnreadableToc, largest_first, read_toc
+from .row_loading import DumpFiles, RowLoading, Rows, Tick
+from .toc import UnreadableToc
 
 TOC = "toc.dat"
-_OLD_LIST = "blobs.toc"
-_COMPRESSIONS = ("gz", "lz4", "zst")  # pg_restore finds them by suffix and unpacks them itself
+_LIST = "list"
 _TICK_S = 0.02
-
-Tick = Callable[[int], None]
-
-
-class DumpFiles(Protocol):
-    """Where the files of a directory dump come from."""
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The files of the dump and about how many bytes each has, toc.dat among them."""
-
-    def read(self, name: str) -> bytes:
-        """A small file whole."""
-
-    def stream(self, name: str, write: Callable[[bytes], None]) -> None:
-        """Give a file's bytes to `write`; raises `OperationError`."""
 
 
 @dataclass(frozen=True)
@@ -51,51 +34,74 @@ class ArchiveRestore:
     jobs: int
     owners: bool
 
-    @property
-    def command(self) -> list[str]:
-        return [
+    def run(self, files: DumpFiles, folder: Path, clock: Clock, tick: Tick) -> Rows:
+        """Restore into the empty database; the rows of each table (schema, name).
+
+        `folder` is empty; only the table of contents is put there. `tick(bytes_loaded)` is
+        called all the time; what it raises ends everything. Raises what the files raise, and
+        what the failure of pg_restore or of the server means.
+        """
+        wanted = f"restore into database {self.database}"
+        contents = _read(files, wanted)
+        (folder / TOC).write_bytes(contents.toc)
+        self._make(contents.before, 1, folder, clock, lambda: tick(0))
+        loading = RowLoading(files, contents)
+        rows = loading.run(self.server, self.database, self.jobs, clock, tick)
+        for table in contents.tables:
+            if not table.copy:
+                self._run_inserts(table, files, folder, clock, lambda: tick(loading.loaded))
+        self._make(contents.after, self.jobs, folder, clock, lambda: tick(loading.loaded))
+        return rows
+
+    def _run_inserts(
+        self,
+        table: TableData,
+        files: DumpFiles,
+        folder: Path,
+        clock: Clock,
+        tick: Callable[[], None],
+    ) -> None:
+        """What is no COPY pg_restore takes from a file, one at a time."""
+        path = folder / table.file
+        with path.open("wb") as file:
+            files.stream(table.file, lambda data: _write(file, data, tick))
+        self._make([table.dump_id], 1, folder, clock, tick)
+        path.unlink()
+
+    def _make(
+        self,
+        entries: Sequence[int],
+        jobs: int,
+        folder: Path,
+        clock: Clock,
+        tick: Callable[[], None],
+    ) -> None:
+        """Let pg_restore make these entries of the table of contents in `folder`."""
+        wanted = f"restore into database {self.database}"
+        chosen = folder / _LIST
+        chosen.write_text("".join(f"{each};\n" for each in entries))
+        command = [
             self.pg_restore.path,
             "--format=directory",
             "--exit-on-error",
             "--no-password",
-            f"--jobs={self.jobs}",
+            f"--use-list={chosen}",
+            f"--jobs={jobs}",
             f"--dbname={connection_string(self.database)}",
             *([] if self.owners else ["--no-owner", "--no-acl"]),
+            str(folder),
         ]
-
-    def run(self, files: DumpFiles, folder: Path, clock: Clock, tick: Tick) -> None:
-        """Restore into the empty database; `folder` is empty, and only toc.dat is put on disk.
-
-        `tick(bytes_fed)` is called all the time; what it raises ends everything. Raises what
-        the files raise, and what pg_restore's failure means.
-        """
-        wanted = f"restore into database {self.database}"
-        toc, names = _prepare(files, wanted)
-        (folder / TOC).write_bytes(toc)
-        for name in names:
-            os.mkfifo(folder / name, 0o600)
-        feeder = Feeder(folder, names, files.stream, self.jobs)
-        environment = restore_environment(self.server, self.database)
-        try:
-            # Ended before the feeder lets go: a FIFO that ends looks like a whole file.
-            with running([*self.command, str(folder)], environment) as child:
-                feeder.start()
-                while (code := child.poll()) is None:
-                    feeder.raise_failure()
-                    tick(feeder.fed)
-                    clock.sleep(_TICK_S)
-        finally:
-            feeder.stop()
-        feeder.raise_failure()
+        with running(command, restore_environment(self.server, self.database)) as child:
+            while (code := child.poll()) is None:
+                tick()
+                clock.sleep(_TICK_S)
         if code != 0:
             raise restore_failure(wanted, child.name, code, child.said())
-        if feeder.unopened:
-            raise OperationError(
-                Reason.INTEGRITY,
-                wanted,
-                f"the archive does not refer to {', '.join(feeder.unopened[:3])}",
-                "Use another backup; postgres_backup_verify tells which ones are whole",
-            )
+
+
+def _write(file: IO[bytes], data: bytes, tick: Callable[[], None]) -> None:
+    file.write(data)
+    tick()
 
 
 def restore_environment(server: Server, database: str) -> dict[str, str]:
@@ -111,46 +117,22 @@ def connection_string(database: str) -> str:
     return f"dbname='{escaped}'"
 
 
-def _prepare(files: DumpFiles, wanted: str) -> tuple[bytes, list[str]]:
-    """toc.dat, and the other files in the order in which pg_restore will open them."""
-    toc = files.read(TOC)
+def _read(files: DumpFiles, wanted: str) -> ArchiveContents:
     sizes = {name: size for name, size in files.sizes.items() if name != TOC}
-    stored = {_without_compression(name): name for name in sizes}
     try:
-        toc = largest_first(toc, {plain: sizes[name] for plain, name in stored.items()})
-        entries = sorted(read_toc(toc), key=lambda each: each.dump_id)
-    except UnreadableToc:
-        # Of a newer PostgreSQL: restored as it is, in its own order.
-        return toc, _in_number_order(list(sizes))
-    first = [_data_file(entry.file, stored) for entry in entries if entry.file]
-    missing = [name for name in first if name not in stored]
-    if missing:
+        return read_contents(files.read(TOC), sizes)
+    except UnreadableToc as error:
+        raise OperationError(
+            Reason.PRECONDITION,
+            wanted,
+            f"its table of contents cannot be read: {error}",
+            "Use a version of this collection that knows the pg_dump which made it, or another"
+            " backup",
+        ) from error
+    except MissingFile as error:
         raise OperationError(
             Reason.INTEGRITY,
             wanted,
-            f"the archive refers to {missing[0]}, which is not in the backup",
+            f"the archive refers to {error}, which is not in the backup",
             "Use another backup; postgres_backup_verify tells which ones are whole",
-        )
-    rest = _in_number_order([name for name in stored if name not in set(first)])
-    return toc, [stored[name] for name in first + rest]
-
-
-def _data_file(name: str, stored: Container[str]) -> str:
-    """Before PostgreSQL 16 the one list of large objects has always the same name."""
-    is_old_list = name.endswith(".toc") and name not in stored and _OLD_LIST in stored
-    return _OLD_LIST if is_old_list else name
-
-
-def _without_compression(name: str) -> str:
-    stem, _dot, suffix = name.rpartition(".")
-    return stem if suffix in _COMPRESSIONS else name
-
-
-def _in_number_order(names: Sequence[str]) -> list[str]:
-    """By the number in each: 9.dat before 10.dat, blob_9.dat before blob_10.dat."""
-    return sorted(names, key=lambda name: (name.strip("0123456789"), _number(name), name))
-
-
-def _number(name: str) -> int:
-    digits = "".join(filter(str.isdigit, name))
-    return int(digits) if digits else 0
+        ) from error

@@ -22,7 +22,7 @@ from ..server.child import Child, running
 from ..server.database_properties import apply_properties, read_properties
 from ..server.maintenance_database import connect_beside
 from ..server.programs import Program, find_program
-from ..server.row_counts import count_rows, tables_of
+from ..server.row_counts import count_rows
 from ..server.statements import rows
 from ..sets.manifest import DatabaseProperties
 from .archive_restore import ArchiveRestore, connection_string, restore_environment
@@ -99,18 +99,13 @@ class DumpRestore:
                 self._load_folder(name, plan.program, watch)
             else:
                 self._load_stream(name, plan.program, watch)
-            loaded = watch.deadline.elapsed
             watch.enter("count")
-            tables = tables_of(options.server, name)
-            counted = count_rows(
-                options.server, name, tables, options.jobs, self._clock, watch.tick
-            )
+            rows = count_rows(options.server, name, options.jobs, self._clock, watch.tick)
             yield Restored(
                 name=name,
-                rows=sum(each for each in counted.values() if isinstance(each, int)),
-                tables=len(counted),
-                load_s=round(loaded - began, 3),
-                count_s=round(watch.deadline.elapsed - loaded, 3),
+                rows=sum(rows.values()),
+                tables=len(rows),
+                load_s=round(watch.deadline.elapsed - began, 3),
                 notes=[*notes, "a dump has no row counts to compare with", *self._parallel_note()],
             )
 
@@ -143,7 +138,7 @@ class DumpRestore:
         total = sum(files.sizes.values())
         restore = ArchiveRestore(pg_restore, options.server, name, options.jobs, options.owners)
         with scratch_folder(options.scratch) as folder:
-            restore.run(files, folder, self._clock, lambda fed: watch.moving(fed, total))
+            restore.run(files, folder, self._clock, lambda loaded: watch.moving(loaded, total))
 
     def _load_stream(self, name: str, program: Program, watch: Watch) -> None:
         environment = restore_environment(self._options.server, name)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 from ...core.errors import OperationError, Reason
 from ...repository import NoSuchObject, Repository
+from ..sets.sealing import zstandard
 from .archive_restore import TOC
 
 PLAIN, CUSTOM, DIRECTORY = "plain", "custom", "directory"
+PACKINGS = {"gz": "gzip", "lz4": "lz4", "zst": "zstd"}  # suffix -> what packed it
 
 _READ_BYTES = 1024 * 1024
 _LOOK_BYTES = 4096
@@ -76,7 +78,7 @@ def read_dump(repository: Repository, dump: Dump, seen: Callable[[int], None]) -
 
     Raises `integrity` for a gzip file that is damaged or ends too early.
     """
-    unpack = _Gunzip(dump.key, repository.url) if dump.is_gzip else None
+    unpack = _Unpacker("gz", f"{dump.key} in {repository.url}") if dump.is_gzip else None
     done = 0
     with repository.open(dump.key) as reader:
         while data := reader.read(_READ_BYTES):
@@ -87,12 +89,15 @@ def read_dump(repository: Repository, dump: Dump, seen: Callable[[int], None]) -
         unpack.close()
 
 
-class _Gunzip:
-    """Unpacks gzip members one after the other."""
+class _Unpacker:
+    """Unpacks what one of the formats of pg_dump packed, also several one after the other."""
 
-    def __init__(self, key: str, where: str) -> None:
-        self._object = f"{key} in {where}"
-        self._member = zlib.decompressobj(_ZLIB_GZIP)
+    def __init__(self, packing: str, where: str) -> None:
+        """`packing` is the suffix of its files; `where` names the object. Raises missing_library."""
+        self._object = where
+        self._format = PACKINGS[packing]
+        self._begin, self._errors = _library(packing)
+        self._member = self._begin()
         self._within = False
 
     def feed(self, data: bytes) -> bytes:
@@ -101,17 +106,17 @@ class _Gunzip:
             self._within = True
             try:
                 pieces.append(self._member.decompress(data))
-            except zlib.error as error:
+            except self._errors as error:
                 raise self._damaged(f"is damaged ({error})") from error
             data = b""
             if self._member.eof:
-                data = self._member.unused_data.lstrip(b"\0")
-                self._member, self._within = zlib.decompressobj(_ZLIB_GZIP), False
+                data = (self._member.unused_data or b"").lstrip(b"\0")
+                self._member, self._within = self._begin(), False
         return b"".join(pieces)
 
     def close(self) -> None:
         if self._within:
-            raise self._damaged("ends in the middle of its gzip data")
+            raise self._damaged(f"ends in the middle of its {self._format} data")
 
     def _damaged(self, seen: str) -> OperationError:
         return OperationError(
@@ -122,17 +127,39 @@ class _Gunzip:
         )
 
 
+def _library(packing: str) -> tuple[Callable[[], Any], Any]:
+    """What begins to unpack, and the exception for damaged bytes."""
+    if packing == "gz":
+        return lambda: zlib.decompressobj(_ZLIB_GZIP), zlib.error
+    if packing == "zst":
+        return zstandard().ZstdDecompressor().decompressobj, zstandard().ZstdError
+    try:
+        from lz4.frame import LZ4FrameDecompressor
+    except ImportError as error:
+        raise OperationError(
+            Reason.MISSING_LIBRARY,
+            "unpack the dump, which is compressed with lz4",
+            "the Python library lz4 is not installed here",
+            "Install lz4 for the Python that runs this",
+        ) from error
+    return LZ4FrameDecompressor, RuntimeError
+
+
 class DumpFolder:
-    """The files of a directory dump in a repository, as they are."""
+    """The files of a directory dump in a repository, by the names that its contents give them."""
 
     def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
         self._folder = folder
-        self.sizes = {
-            each.key[len(folder) :]: each.size
-            for each in repository.list(folder)
-            if "/" not in each.key[len(folder) :]
-        }
+        self._stored: dict[str, _Stored] = {}
+        for each in repository.list(folder):
+            name = each.key[len(folder) :]
+            stem, _dot, suffix = name.rpartition(".")
+            if suffix in PACKINGS:
+                self._stored[stem] = _Stored(each.key, each.size, suffix)
+            elif "/" not in name:
+                self._stored[name] = _Stored(each.key, each.size)
+        self.sizes = {name: stored.size for name, stored in self._stored.items()}
 
     def read(self, name: str) -> bytes:
         pieces: list[bytes] = []
@@ -140,15 +167,30 @@ class DumpFolder:
         return b"".join(pieces)
 
     def stream(self, name: str, write: Callable[[bytes], None]) -> None:
+        stored = self._stored[name]
+        unpack = None
+        if stored.packing:
+            unpack = _Unpacker(stored.packing, f"{stored.key} in {self._repository.url}")
         done = 0
-        with self._repository.open(self._folder + name) as reader:
+        with self._repository.open(stored.key) as reader:
             while data := reader.read(_READ_BYTES):
                 done += len(data)
-                write(data)
-        if done != self.sizes[name]:
+                write(unpack.feed(data) if unpack else data)
+        if unpack:
+            unpack.close()
+        if done != stored.size:
             raise OperationError(
                 Reason.INTEGRITY,
                 "read the dump",
-                f"object {self._folder}{name} gave {done} of {self.sizes[name]} bytes",
+                f"object {stored.key} gave {done} of {stored.size} bytes",
                 "Run this again when nobody writes there",
             )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A file of a directory dump: its object, and how it is packed, as its suffix says."""
+
+    key: str
+    size: int
+    packing: str = ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
@@ -19,8 +18,7 @@ from ..server import statements
 from ..server.database_properties import apply_properties
 from ..server.maintenance_database import connect_beside
 from ..server.programs import Program, find_program
-from ..server.row_counts import Difference, count_rows, differences
-from ..sets.manifest import DatabaseProperties, Manifest
+from ..sets.manifest import DatabaseProperties, Manifest, TableRows
 from ..sets.stored_files import StoredFiles
 from .archive_restore import TOC, ArchiveRestore
 from .new_database import Marker, new_database
@@ -38,6 +36,7 @@ from .restore_checks import (
 )
 from .restore_options import RestoreOptions
 from .restore_roles import owners_in, roles_in, statements_for, with_their_groups
+from .row_loading import Rows
 from .toc import TocEntry, UnreadableToc, read_toc
 
 _MOST_SHOWN = 50
@@ -45,13 +44,12 @@ _MOST_SHOWN = 50
 
 @dataclass(frozen=True)
 class Restored:
-    """A filled database; seconds for its parts, and sentences on what it lacks."""
+    """A filled database; the seconds that took, and sentences on what it lacks."""
 
     name: str
     rows: int
     tables: int
     load_s: float
-    count_s: float
     notes: list[str] = field(default_factory=list)
 
 
@@ -148,17 +146,13 @@ class BackupRestore:
         self._create_roles(plan)
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed
-            self._load(name, plan.program, watch)
+            self._compare(self._load(name, plan.program, watch))
             loaded = watch.deadline.elapsed
-            watch.enter("count")
-            self._compare(name, watch)
-            counted = watch.deadline.elapsed
             yield Restored(
                 name=name,
                 rows=manifest.rows,
                 tables=len(manifest.tables),
                 load_s=round(loaded - began, 3),
-                count_s=round(counted - loaded, 3),
                 notes=[*notes, *_role_notes(plan.to_create)],
             )
 
@@ -168,17 +162,17 @@ class BackupRestore:
         with contextlib.closing(beside) as connection:
             return apply_properties(connection, name, plan.properties)
 
-    def _load(self, name: str, program: Program, watch: Watch) -> None:
+    def _load(self, name: str, program: Program, watch: Watch) -> Rows:
         options, total = self._options, self.manifest.raw_size
         restore = ArchiveRestore(program, options.server, name, options.jobs, options.owners)
         with scratch_folder(options.scratch) as folder:
-            restore.run(self._files, folder, self._clock, lambda fed: watch.moving(fed, total))
+            return restore.run(
+                self._files, folder, self._clock, lambda loaded: watch.moving(loaded, total)
+            )
 
-    def _compare(self, name: str, watch: Watch) -> None:
-        options, expected = self._options, self.manifest.tables
-        tables = [(each.schema, each.name) for each in _largest_first(self.manifest)]
-        counted = count_rows(options.server, name, tables, options.jobs, self._clock, watch.tick)
-        differ = differences(expected, counted)
+    def _compare(self, rows: Rows) -> None:
+        loaded = [(each, rows.get((each.schema, each.name), 0)) for each in self.manifest.tables]
+        differ = [(each, found) for each, found in loaded if each.rows != found]
         if differ:
             raise _rows_differ(self.wanted, differ)
 
@@ -190,11 +184,6 @@ class BackupRestore:
         with contextlib.closing(connect_beside(self._options.server, (), wanted)) as connection:
             for statement in statements_for(script, plan.to_create, plan.target.roles):
                 statements.run(connection, statement, wanted)
-
-
-def _largest_first(manifest: Manifest) -> list[Any]:
-    sizes = {file.name: file.raw_size for file in manifest.files}
-    return sorted(manifest.tables, key=lambda each: -sizes.get(each.file, 0))
 
 
 def _number(version: str) -> int:
@@ -209,23 +198,22 @@ def _role_notes(names: list[str]) -> list[str]:
     return [f"created role {', '.join(names)} without a password: give each one that logs in one"]
 
 
-def _rows_differ(wanted: str, differ: list[Difference]) -> OperationError:
-    shown = differ[:_MOST_SHOWN]
+def _rows_differ(wanted: str, differ: list[tuple[TableRows, int]]) -> OperationError:
+    shown = [
+        {"table": f"{table.schema}.{table.name}", "expected": table.rows, "found": found}
+        for table, found in differ[:_MOST_SHOWN]
+    ]
     table = Table(
         ["table", "in the backup", "restored"],
-        [[each.table, str(each.expected), _found(each)] for each in shown],
+        [[str(value) for value in each.values()] for each in shown],
     )
     first = shown[0]
     return OperationError(
         Reason.INTEGRITY,
         wanted,
-        f"{len(differ)} tables have other rows than the backup, such as {first.table}: "
-        f"{_found(first)} of {first.expected}",
-        "Restore another backup, and look what changed the rows (triggers, rules, policies)",
-        state={"differences": [vars(each) for each in shown]},
+        f"{len(differ)} tables took other rows than the backup has, such as {first['table']}: "
+        f"{first['found']} of {first['expected']}",
+        "Restore another backup; postgres_backup_verify tells which ones are whole",
+        state={"differences": shown},
         tables=[vars(table)],
     )
-
-
-def _found(difference: Difference) -> str:
-    return difference.why if difference.found is None else str(difference.found)

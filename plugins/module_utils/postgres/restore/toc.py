@@ -25,7 +25,10 @@ class UnreadableToc(Exception):
 
 @dataclass(frozen=True)
 class TocEntry:
-    """One object of the dump; `file` is the data file's name, empty for an object without data."""
+    """One object of the dump; `file` is the data file's name, empty for an object without data.
+
+    `copy` is the statement that takes a table's rows, empty where they are kept as INSERTs.
+    """
 
     dump_id: int
     tag: str
@@ -36,6 +39,7 @@ class TocEntry:
     owner: str
     dependencies: tuple[int, ...]
     file: str
+    copy: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,8 +165,8 @@ def _read_entry(cursor: _Cursor, version: tuple[int, int]) -> tuple[TocEntry, _S
     tag, kind = cursor.text(), cursor.text()
     section = cursor.integer()
     statement = cursor.text()
-    for _each in ("drop statement", "copy statement"):
-        cursor.text()
+    cursor.text()  # drop statement
+    copy = cursor.text()
     schema = cursor.text()
     cursor.text()  # tablespace
     if version >= (1, 14):
@@ -186,5 +190,6 @@ def _read_entry(cursor: _Cursor, version: tuple[int, int]) -> tuple[TocEntry, _S
         owner=owner or "",
         dependencies=tuple(dependencies),
         file=cursor.text() or "",
+        copy=copy or "",
     )
     return entry, _Spans(id_at, dependencies_at, behind)

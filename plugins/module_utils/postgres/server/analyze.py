@@ -9,7 +9,8 @@ from contextlib import closing
 from ...core.clock import Clock
 from ...core.errors import OperationError
 from .connection import Server, connect
-from .parallel_queries import Tick, run_all
+from .parallel_queries import run_all
+from .parallel_work import Tick
 from .statements import rows
 
 # What may be analyzed; ANALYZE of a partitioned table takes in its partitions.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.clock import Clock
 from ...core.errors import OperationError
 from .connection import Server, connect
-from .parallel_queries import Tick, run_all
+from .parallel_queries import run_all
+from .parallel_work import Tick
 from .statements import rows
 
 if TYPE_CHECKING:

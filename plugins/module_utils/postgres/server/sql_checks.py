@@ -10,7 +10,8 @@ from typing import Any
 from ...core.clock import Clock
 from ...core.errors import OperationError, invalid_option
 from .connection import Server
-from .parallel_queries import Tick, run_all
+from .parallel_queries import run_all
+from .parallel_work import Tick
 
 
 def sql_check_arguments() -> dict[str, Any]:

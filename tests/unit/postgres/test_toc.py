@@ -15,38 +15,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
     read_toc,
 )
 
-
-def integer(value: int) -> bytes:
-    return bytes([value < 0]) + abs(value).to_bytes(4, "little")
-
-
-def text(value: str | None) -> bytes:
-    if value is None:
-        return integer(-1)
-    encoded = value.encode()
-    return integer(len(encoded)) + encoded
-
-
-def toc(*entries: TocEntry, version: tuple[int, int] = (1, 16)) -> bytes:
-    """As WriteHead and WriteToc of pg_backup_archiver.c write it."""
-    compression = b"\0" if version >= (1, 15) else integer(0)
-    head = b"PGDMP" + bytes([*version, 0, 4, 8, 3]) + compression
-    head += b"".join(map(integer, (1, 2, 3, 4, 5, 125, 0)))
-    head += text("costs") + text("17.4") + text("17.4")
-    return head + integer(len(entries)) + b"".join(written(each, version) for each in entries)
-
-
-def written(entry: TocEntry, version: tuple[int, int]) -> bytes:
-    parts = [integer(entry.dump_id), integer(bool(entry.file)), text("1259"), text("16384")]
-    parts += [text(entry.tag), text(entry.kind), integer(entry.section), text(entry.statement)]
-    parts += [text(""), text(None), text(entry.schema), text("")]
-    if version >= (1, 14):
-        parts.append(text("heap"))
-    if version >= (1, 16):
-        parts.append(integer(ord("r")))
-    parts += [text(entry.owner), text("false")]
-    parts += [text(str(each)) for each in entry.dependencies]
-    return b"".join([*parts, text(None), text(entry.file)])
+from tests.unit.postgres.written_toc import toc
 
 
 def entry(dump_id: int, kind: str, section: int, *dependencies: int, file: str = "") -> TocEntry:
@@ -75,7 +44,7 @@ def test_every_known_version_is_read_as_it_was_written(version):
 
 
 def by_id(data: bytes) -> list[str]:
-    """What pg_restore starts first among what is ready and, as for it FIFOs are, of no size."""
+    """What pg_restore starts first among what is ready where no data file is there to have a size."""
     found = sorted(read_toc(data), key=lambda each: each.dump_id)
     return [each.tag for each in found if each.section != PRE_DATA]
 

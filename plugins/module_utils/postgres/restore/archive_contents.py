@@ -101,9 +101,7 @@ def _divided(entries: list[TocEntry]) -> tuple[list[int], list[int]]:
     return before, after
 
 
-def _table(
-    entry: TocEntry, entries: Mapping[int, TocEntry], sizes: Mapping[str, int]
-) -> TableData:
+def _table(entry: TocEntry, entries: Mapping[int, TocEntry], sizes: Mapping[str, int]) -> TableData:
     if entry.file not in sizes:
         raise MissingFile(entry.file)
     copy = entry.copy if _COPY.fullmatch(entry.copy) else ""

@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Callable
 
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
 from ..server.child import running
-from ..server.connection import Server
-from ..server.programs import Program
 from .archive_contents import ArchiveContents, MissingFile, TableData, read_contents
-from .restore_failure import restore_failure
+from .pg_restore import PgRestore
 from .row_loading import DumpFiles, RowLoading, Rows, Tick
 from .toc import UnreadableToc
 
@@ -24,15 +21,13 @@ _LIST = "list"
 _TICK_S = 0.02
 
 
-@dataclass(frozen=True)
 class ArchiveRestore:
-    """How a dump is put into a database; without `owners` everything is the user's own."""
+    """One way of restoring, for any dump."""
 
-    pg_restore: Program
-    server: Server
-    database: str
-    jobs: int
-    owners: bool
+    def __init__(self, pg_restore: PgRestore, jobs: int) -> None:
+        self._pg_restore = pg_restore
+        self._jobs = jobs
+        self._wanted = f"restore into database {pg_restore.database}"
 
     def run(self, files: DumpFiles, folder: Path, clock: Clock, tick: Tick) -> Rows:
         """Restore into the empty database; the rows of each table (schema, name).
@@ -41,16 +36,16 @@ class ArchiveRestore:
         called all the time; what it raises ends everything. Raises what the files raise, and
         what the failure of pg_restore or of the server means.
         """
-        wanted = f"restore into database {self.database}"
-        contents = _read(files, wanted)
+        contents = _read(files, self._wanted)
         (folder / TOC).write_bytes(contents.toc)
         self._make(contents.before, 1, folder, clock, lambda: tick(0))
         loading = RowLoading(files, contents)
-        rows = loading.run(self.server, self.database, self.jobs, clock, tick)
+        target = self._pg_restore
+        rows = loading.run(target.server, target.database, self._jobs, clock, tick)
         for table in contents.tables:
             if not table.copy:
                 self._run_inserts(table, files, folder, clock, lambda: tick(loading.loaded))
-        self._make(contents.after, self.jobs, folder, clock, lambda: tick(loading.loaded))
+        self._make(contents.after, self._jobs, folder, clock, lambda: tick(loading.loaded))
         return rows
 
     def _run_inserts(
@@ -77,44 +72,22 @@ class ArchiveRestore:
         tick: Callable[[], None],
     ) -> None:
         """Let pg_restore make these entries of the table of contents in `folder`."""
-        wanted = f"restore into database {self.database}"
         chosen = folder / _LIST
         chosen.write_text("".join(f"{each};\n" for each in entries))
-        command = [
-            self.pg_restore.path,
-            "--format=directory",
-            "--exit-on-error",
-            "--no-password",
-            f"--use-list={chosen}",
-            f"--jobs={jobs}",
-            f"--dbname={connection_string(self.database)}",
-            *([] if self.owners else ["--no-owner", "--no-acl"]),
-            str(folder),
-        ]
-        with running(command, restore_environment(self.server, self.database)) as child:
-            while (code := child.poll()) is None:
+        command = self._pg_restore.command(
+            "--format=directory", f"--use-list={chosen}", f"--jobs={jobs}", str(folder)
+        )
+        with running(command, self._pg_restore.environment) as child:
+            while child.poll() is None and not self._pg_restore.has_failed(child):
                 tick()
                 clock.sleep(_TICK_S)
-        if code != 0:
-            raise restore_failure(wanted, child.name, code, child.said())
+            code = child.poll()
+        self._pg_restore.judge(child, code, self._wanted)
 
 
 def _write(file: IO[bytes], data: bytes, tick: Callable[[], None]) -> None:
     file.write(data)
     tick()
-
-
-def restore_environment(server: Server, database: str) -> dict[str, str]:
-    """The environment of a program that fills a database which nobody needs before it is whole."""
-    environment = server.environment(database)
-    options = f"{environment.get('PGOPTIONS', '')} -c synchronous_commit=off".strip()
-    return {**environment, "PGOPTIONS": options}
-
-
-def connection_string(database: str) -> str:
-    """A database's name as libpq reads it also where it has an equals sign or a quote in it."""
-    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}'"
 
 
 def _read(files: DumpFiles, wanted: str) -> ArchiveContents:

@@ -11,7 +11,7 @@ import select
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
@@ -21,13 +21,14 @@ from ...repository import Repository
 from ..server.child import Child, running
 from ..server.database_properties import apply_properties, read_properties
 from ..server.maintenance_database import connect_beside
-from ..server.programs import Program, find_program
+from ..server.programs import find_program
 from ..server.row_counts import count_rows
 from ..server.statements import rows
 from ..sets.manifest import DatabaseProperties
-from .archive_restore import ArchiveRestore, connection_string, restore_environment
+from .archive_restore import ArchiveRestore
 from .dump_source import CUSTOM, DIRECTORY, PLAIN, Dump, DumpFolder, find_dump, read_dump
 from .new_database import Marker, new_database
+from .pg_restore import SETTING_KNOWN_FROM, restore_environment
 from .restore_backup import Plan, Restored
 from .restore_checks import check_disk, check_target, free_bytes, look_at
 from .restore_failure import restore_failure
@@ -45,6 +46,8 @@ _LEAVES = re.compile(rb"\n\\(c|connect|!)(?:\s|$)")
 _BEGINS = b"-- PostgreSQL database dump"
 _ENDS = b"-- PostgreSQL database dump complete"
 _EDGE_BYTES = 4096
+# pg_dump 17 and later write it at the beginning, for whatever server.
+_NEW_SETTING = b"SET transaction_timeout = 0;\n"
 
 
 class DumpRestore:
@@ -95,10 +98,12 @@ class DumpRestore:
         marker = Marker.of_this_run(purpose, self.dump.key, self._clock, options.timeout_s)
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed
-            if self.dump.kind == DIRECTORY:
-                self._load_folder(name, plan.program, watch)
-            else:
-                self._load_stream(name, plan.program, watch)
+            load = {
+                DIRECTORY: self._load_folder,
+                CUSTOM: self._load_archive,
+                PLAIN: self._load_script,
+            }
+            load[self.dump.kind](name, plan, watch)
             watch.enter("count")
             rows = count_rows(options.server, name, options.jobs, self._clock, watch.tick)
             yield Restored(
@@ -132,18 +137,38 @@ class DumpRestore:
             return ["a custom-format dump comes as one stream, which pg_restore reads with one job"]
         return []
 
-    def _load_folder(self, name: str, pg_restore: Program, watch: Watch) -> None:
+    def _load_folder(self, name: str, plan: Plan, watch: Watch) -> None:
         options = self._options
         files = DumpFolder(self._repository, self.dump.key)
-        total = sum(files.sizes.values())
-        restore = ArchiveRestore(pg_restore, options.server, name, options.jobs, options.owners)
+        restore = ArchiveRestore(plan.pg_restore(options, name), options.jobs)
         with scratch_folder(options.scratch) as folder:
-            restore.run(files, folder, self._clock, lambda loaded: watch.moving(loaded, total))
+            restore.run(
+                files, folder, self._clock, lambda _rows: watch.moving(files.done, self.dump.size)
+            )
 
-    def _load_stream(self, name: str, program: Program, watch: Watch) -> None:
+    def _load_archive(self, name: str, plan: Plan, watch: Watch) -> None:
+        pg_restore = plan.pg_restore(self._options, name)
+        with running(pg_restore.command(), pg_restore.environment, subprocess.PIPE) as child:
+            self._feed(child, watch, lambda data: data)
+            while child.poll() is None and not pg_restore.has_failed(child):
+                watch.tick()
+                self._clock.sleep(_TICK_S)
+            code = child.poll()
+        pg_restore.judge(child, code, self.wanted)
+
+    def _load_script(self, name: str, plan: Plan, watch: Watch) -> None:
+        command = [
+            plan.program.path,
+            "--no-psqlrc",
+            "--quiet",
+            "--no-password",
+            "--set=ON_ERROR_STOP=1",
+            "--file=-",
+        ]
+        script = _PlainSql(self.dump.key, plan.target.version)
         environment = restore_environment(self._options.server, name)
-        with running(self._command(program, name), environment, subprocess.PIPE) as child:
-            self._feed(child, watch)
+        with running(command, environment, subprocess.PIPE) as child:
+            self._feed(child, watch, script.passed)
             while child.poll() is None:
                 watch.tick()
                 self._clock.sleep(_TICK_S)
@@ -151,42 +176,24 @@ class DumpRestore:
         if code != 0:
             raise restore_failure(self.wanted, child.name, code, child.said())
 
-    def _feed(self, child: Child, watch: Watch) -> None:
-        """Give the child the dump and then the end of it, unless it ends before."""
+    def _feed(self, child: Child, watch: Watch, passed: Callable[[bytes], bytes]) -> None:
+        """Give the child the dump and then the end of it, unless it ends before.
+
+        `passed` is given each piece, and an empty one at the end; what it returns is sent.
+        """
         os.set_blocking(child.stdin.fileno(), False)
-        check = _PlainSql(self.dump.key) if self.dump.kind == PLAIN else None
 
         def seen(done: int) -> None:
             watch.moving(done, self.dump.size)
 
         try:
             for data in read_dump(self._repository, self.dump, seen):
-                if check:
-                    check.look(data)
-                _write(child.stdin.fileno(), data, watch)
+                if data:  # unpacking may give nothing yet
+                    _write(child.stdin.fileno(), passed(data), watch)
         except BrokenPipeError:
             return
-        if check:
-            check.close()
+        passed(b"")
         child.stdin.close()
-
-    def _command(self, program: Program, name: str) -> list[str]:
-        if self.dump.kind == PLAIN:
-            return [
-                program.path,
-                "--no-psqlrc",
-                "--quiet",
-                "--no-password",
-                "--set=ON_ERROR_STOP=1",
-                "--file=-",
-            ]
-        return [
-            program.path,
-            "--exit-on-error",
-            "--no-password",
-            f"--dbname={connection_string(name)}",
-            *([] if self._options.owners else ["--no-owner", "--no-acl"]),
-        ]
 
 
 def _write(handle: int, data: bytes, watch: Watch) -> None:
@@ -201,15 +208,23 @@ def _write(handle: int, data: bytes, watch: Watch) -> None:
 
 
 class _PlainSql:
-    """What can be said of an SQL script while it passes."""
+    """An SQL script as it passes."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, server_version: int) -> None:
         self._key = key
+        self._knows_setting = server_version >= SETTING_KNOWN_FROM
         self._first = b""
         self._last = b"\n"
 
-    def look(self, data: bytes) -> None:
-        """Raises `precondition` where the script would leave the new database."""
+    def passed(self, data: bytes) -> bytes:
+        """What the server is to see of a piece; an empty one is the end.
+
+        Raises `precondition` where the script would leave the new database, `integrity` where
+        it began as pg_dump's and does not end so.
+        """
+        if not data:
+            self._check_end()
+        is_first = not self._first
         if len(self._first) < _EDGE_BYTES:
             self._first += data[:_EDGE_BYTES]
         found = _LEAVES.search(self._last[-16:] + data)
@@ -221,9 +236,11 @@ class _PlainSql:
                 "Make the dump without --create, and not with pg_dumpall",
             )
         self._last = (self._last + data)[-_EDGE_BYTES:]
+        if is_first and not self._knows_setting:
+            return data.replace(_NEW_SETTING, b"", 1)
+        return data
 
-    def close(self) -> None:
-        """Raises `integrity` where it began as pg_dump's and does not end so."""
+    def _check_end(self) -> None:
         if _BEGINS in self._first and _ENDS not in self._last:
             raise OperationError(
                 Reason.INTEGRITY,

@@ -160,6 +160,7 @@ class DumpFolder:
             elif "/" not in name:
                 self._stored[name] = _Stored(each.key, each.size)
         self.sizes = {name: stored.size for name, stored in self._stored.items()}
+        self.done = 0  # stored bytes that were read, for the progress
 
     def read(self, name: str) -> bytes:
         pieces: list[bytes] = []
@@ -175,6 +176,7 @@ class DumpFolder:
         with self._repository.open(stored.key) as reader:
             while data := reader.read(_READ_BYTES):
                 done += len(data)
+                self.done += len(data)
                 write(unpack.feed(data) if unpack else data)
         if unpack:
             unpack.close()

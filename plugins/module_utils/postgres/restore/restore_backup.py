@@ -22,6 +22,7 @@ from ..sets.manifest import DatabaseProperties, Manifest, TableRows
 from ..sets.stored_files import StoredFiles
 from .archive_restore import TOC, ArchiveRestore
 from .new_database import Marker, new_database
+from .pg_restore import PgRestore
 from .restore_checks import (
     Target,
     check_disk,
@@ -67,6 +68,11 @@ class Plan:
     free: int | None
     needed: int
     to_create: list[str]
+
+    def pg_restore(self, options: RestoreOptions, name: str) -> PgRestore:
+        """The program, for the new database `name`."""
+        version = self.target.version
+        return PgRestore(self.program, options.server, version, name, options.owners)
 
 
 class BackupRestore:
@@ -146,7 +152,7 @@ class BackupRestore:
         self._create_roles(plan)
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed
-            self._compare(self._load(name, plan.program, watch))
+            self._compare(self._load(name, plan, watch))
             loaded = watch.deadline.elapsed
             yield Restored(
                 name=name,
@@ -162,9 +168,9 @@ class BackupRestore:
         with contextlib.closing(beside) as connection:
             return apply_properties(connection, name, plan.properties)
 
-    def _load(self, name: str, program: Program, watch: Watch) -> Rows:
+    def _load(self, name: str, plan: Plan, watch: Watch) -> Rows:
         options, total = self._options, self.manifest.raw_size
-        restore = ArchiveRestore(program, options.server, name, options.jobs, options.owners)
+        restore = ArchiveRestore(plan.pg_restore(options, name), options.jobs)
         with scratch_folder(options.scratch) as folder:
             return restore.run(
                 self._files, folder, self._clock, lambda loaded: watch.moving(loaded, total)

@@ -91,8 +91,8 @@ def largest_first(data: bytes, sizes: Mapping[str, int]) -> bytes:
     """The toc.dat with the dump ids of data and post-data dealt out by size, largest first.
 
     pg_restore starts the largest table first, and the indexes of large tables before the data of
-    small ones, by the sizes that stat() gives; a FIFO has none. Entries of equal size it starts
-    by dump id. `sizes` has the bytes of each data file. Raises `UnreadableToc`.
+    small ones, by the sizes that stat() gives; a file that is not there has none. Entries of equal
+    size it starts by dump id. `sizes` has the bytes of each data file. Raises `UnreadableToc`.
     """
     cursor = _Cursor(data)
     entries = _read(cursor)

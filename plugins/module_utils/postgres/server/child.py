@@ -78,6 +78,11 @@ class Child:
     def said(self) -> str:
         """What it wrote to its standard error, once it has ended; of much, beginning and end."""
         self._listener.join(_TERM_GRACE_S)
+        return self.heard
+
+    @property
+    def heard(self) -> str:
+        """The same while it runs, as far as it has come."""
         gap = b"\n...\n" if len(self._tail) == _TAIL_BYTES else b""
         return (self._head + gap + self._tail).decode(errors="replace").strip()
 

@@ -41,7 +41,8 @@ options:
     default: true
   scratch:
     description:
-      - A folder for the dump's table of contents and FIFOs; no data ever lies in it.
+      - A folder for the dump's table of contents. Data lies in it only of a directory dump that was made
+        with C(--inserts), one table at a time.
       - Without it, the system's temporary one.
     type: path
   timeout_s:

@@ -10,12 +10,12 @@ short_description: Restore a PostgreSQL database, swap it in, and undo that
 version_added: 0.1.0
 description:
   - Restores a backup of M(optiinfra.cost_agent.postgres_backup) straight from its repository into a
-    new database. pg_restore reads FIFOs that are fed as it opens them, so no data touches a disk on
-    the way, and memory stays bounded.
+    new database. Rows go from there straight into the server, so no data touches a disk on the way,
+    and memory stays bounded; pg_restore makes everything else.
   - Looks first, before anything is created, whether the manifest can be read, all objects are
     there, the key is given, and the server has the version, extensions, roles, disk and privileges.
-  - Checks every byte against the manifest as it reads, and counts the rows of every table
-    afterwards. Where anything differs, the new database is dropped and the run fails with reason
+  - Checks every byte against the manifest as it reads, and compares the rows that the server took
+    into every table with those of the backup. Where anything differs, the new database is dropped and the run fails with reason
     V(integrity), and a table of the differences.
   - With O(swap), then puts the new database in the place of the one in use by renames in one
     transaction, and keeps the old one as C(NAME_before_TIME) for O(undo).

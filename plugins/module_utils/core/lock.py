@@ -7,9 +7,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Callable
 
 from .clock import Clock
 from .deadline import Deadline, backoff, poll
@@ -19,6 +21,7 @@ from .state_store import ABSENT, StateStore, VersionConflict
 
 _EXPIRY_MARGIN_S = 60.0
 _LEASE_S = 120.0
+_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Holder:
             token=uuid.uuid4().hex,
         )
 
+    def is_this_process(self) -> bool:
+        me = identify(os.getpid())
+        started = me.start_time if me else 0
+        return (self.pid, self.start_time, self.machine) == (os.getpid(), started, this_machine())
+
     def is_gone(self, now: float) -> bool:
         """Whether the lock may be taken over: expired, or its process of this machine ended."""
         if now >= self.expires_at:
@@ -74,7 +82,11 @@ def hold(
 
 
 class Lease:
-    """A lock of long work, which renews it while it works: a holder that dies soon loses it."""
+    """A lock of long work, which renews it while it works: a holder that dies soon loses it.
+
+    A renewal runs in a thread of its own, since a store may take long and the work has pauses to
+    make meanwhile.
+    """
 
     def __init__(self, store: StateStore, name: str, purpose: str, clock: Clock) -> None:
         self._store = store
@@ -83,6 +95,8 @@ class Lease:
         self._clock = clock
         self._version = ""
         self._renewed_at = 0.0
+        self._tried_at = 0.0
+        self._renewal: _Renewal | None = None
 
     def __enter__(self) -> Lease:
         """Take the lock at once; raises `locked`, naming the holder."""
@@ -92,20 +106,78 @@ class Lease:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        if self._renewal is not None:
+            self._renewal.thread.join()
+            self._version = self._renewal.version or self._version
         with contextlib.suppress(VersionConflict):
             self._store.delete(self._key, expect=self._version)
 
     def keep(self) -> None:
-        """Renew it when it is time; call it often. Raises `locked` when it is another's by now."""
-        if self._clock.monotonic() - self._renewed_at < _LEASE_S / 3:
+        """Renew it when it is time; call it often, it takes no time.
+
+        Raises `locked` when it is another's by now, and what the store raises once it could not
+        be renewed for as long as it is valid.
+        """
+        now = self._clock.monotonic()
+        age_s = now - self._renewed_at
+        if self._renewal is not None and self._renewal.thread.is_alive():
+            if age_s >= _LEASE_S:
+                raise self._unanswered(age_s)
             return
+        if self._renewal is not None:
+            renewal, self._renewal = self._renewal, None
+            self._take(renewal, age_s)
+        if now >= max(self._renewed_at + _LEASE_S / 3, self._tried_at + _AGAIN_S):
+            self._tried_at = now
+            self._renewal = _Renewal(self._renew, now)
+
+    def _take(self, renewal: _Renewal, age_s: float) -> None:
+        if renewal.version:
+            self._version, self._renewed_at = renewal.version, renewal.begun_at
+        elif isinstance(renewal.failure, VersionConflict):
+            raise _is_locked(self._store, self._key, self._purpose, self._clock, 0)
+        elif age_s >= _LEASE_S and renewal.failure is not None:
+            raise renewal.failure
+
+    def _renew(self) -> str:
         try:
-            self._version = _write(
-                self._store, self._key, self._purpose, self._clock, _LEASE_S, self._version
-            )
+            return self._write(self._version)
         except VersionConflict:
-            raise _is_locked(self._store, self._key, self._purpose, self._clock, 0) from None
-        self._renewed_at = self._clock.monotonic()
+            # An earlier attempt may have arrived whose answer did not.
+            entry = self._store.read(self._key)
+            holder = _parse(entry.data) if entry else None
+            if entry is None or holder is None or not holder.is_this_process():
+                raise
+            return self._write(entry.version)
+
+    def _write(self, expect: str) -> str:
+        return _write(self._store, self._key, self._purpose, self._clock, _LEASE_S, expect)
+
+    def _unanswered(self, age_s: float) -> OperationError:
+        return OperationError(
+            Reason.TIMEOUT,
+            f"renew lock {self._key} for {self._purpose!r}",
+            f"the state store has not answered for {age_s:.0f} s, so the lock has expired",
+            "See whether the state store is slow, then run this again",
+        )
+
+
+class _Renewal:
+    """One attempt, begun at a monotonic time: a new version, or the failure."""
+
+    def __init__(self, renew: Callable[[], str], begun_at: float) -> None:
+        self._renew = renew
+        self.begun_at = begun_at
+        self.version = ""
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.version = self._renew()
+        except BaseException as error:  # handed to the thread that works
+            self.failure = error
 
 
 def require_free(store: StateStore, name: str, purpose: str, clock: Clock) -> None:

@@ -15,8 +15,8 @@ description:
   - Looks first, before anything is created, whether the manifest can be read, all objects are
     there, the key is given, and the server has the version, extensions, roles, disk and privileges.
   - Checks every byte against the manifest as it reads, and compares the rows that the server took
-    into every table with those of the backup. Where anything differs, the new database is dropped and the run fails with reason
-    V(integrity), and a table of the differences.
+    into every table with those of the backup. Where anything differs, the new database is dropped
+    and the run fails with reason V(integrity), and a table of the differences.
   - With O(swap), then puts the new database in the place of the one in use by renames in one
     transaction, and keeps the old one as C(NAME_before_TIME) for O(undo).
   - Also restores the guide's own C(backup_YYYYMMDD.sql.gz), plain SQL, and pg_dump's custom and

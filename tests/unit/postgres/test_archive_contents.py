@@ -9,7 +9,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
     MissingFile,
     read_contents,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.toc import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.toc import (
     DATA,
     POST_DATA,
     PRE_DATA,

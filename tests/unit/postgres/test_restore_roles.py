@@ -10,11 +10,11 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
     statements_for,
     with_their_groups,
 )
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.toc import (
-    TocEntry,
-)
 from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.manifest import (
     DatabaseProperties,
+)
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.toc import (
+    TocEntry,
 )
 
 PROPERTIES = DatabaseProperties("boss", "UTF8", "C", "C", "c", "", -1, "", [], [])

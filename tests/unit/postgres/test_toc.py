@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.toc import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.toc import (
     DATA,
     POST_DATA,
     PRE_DATA,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.restore.toc import (
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.sets.toc import (
     TocEntry,
 )
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """pg_dump's raw directory format -> pieces -> zstd (-> age) -> repository, in bounded space.
 
-pg_dump writes into a scratch folder; inotify tells which file appears and closes. Pieces are
-stored while their file grows, and their blocks are given back with fallocate(PUNCH_HOLE). While
-the folder holds more than `FOLDER_BYTES`, pg_dump is stopped.
+pg_dump writes into a scratch folder; inotify tells which file appears and closes. Its queue is
+bounded, and what is lost of it is found by looking into the folder. Pieces are stored while their
+file grows, and their blocks are given back with fallocate(PUNCH_HOLE). While the folder holds more
+than `FOLDER_BYTES`, pg_dump is stopped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import re
 import threading
 from collections import deque
+from collections.abc import Container
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,9 @@ _TICK_MS = 10
 _GATHER_MS = 2  # so that many small files are many events at once, not many looks
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01  # linux/falloc.h
 _TABLE_DATA = re.compile(r"\d+\.dat")
+_OBJECT_LIST = re.compile(r"blobs(_\d+)?\.toc")  # a line for each large object
+_LARGE_OBJECT = re.compile(r"blob_\d+\.dat")
+_CREATED, _CLOSED, _OVERFLOW = 0x100, 0x8, 0x4000  # IN_CREATE, IN_CLOSE_WRITE, IN_Q_OVERFLOW
 _thread = threading.local()
 
 
@@ -77,11 +82,17 @@ class _Done:
 
 @dataclass
 class Totals:
-    """What has passed: raw bytes, and lines of each table's file."""
+    """What has passed: raw bytes, rows of each table's file, lines in lists of large objects."""
 
     raw_bytes: int
     peak_folder_bytes: int
     rows: dict[str, int]
+    listed_objects: int = 0
+
+
+def is_large_object(name: str) -> bool:
+    """Whether a file of a dump is one."""
+    return _LARGE_OBJECT.fullmatch(name) is not None
 
 
 class DumpPipeline:
@@ -92,9 +103,10 @@ class DumpPipeline:
     """
 
     def __init__(self, folder: Path, writer: SetWriter, workers: int) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
         self._writer = writer
         self._open: dict[str, _DumpFile] = {}
+        self._closed: set[str] = set()  # those that are on their way and still in the folder
         self._handles: dict[str, int] = {}
         self._jobs: deque[Future[_Done]] = deque()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="backup")
@@ -116,9 +128,12 @@ class DumpPipeline:
         `on_tick` is called a hundred times a second. Raises what storing met.
         """
         code: int | None = None
-        while code is None or self._open or self._jobs:
+        while code is None or self._jobs:
             ended = dump.poll()  # before looking: what it wrote until then will be seen
-            self._look(ended is not None)
+            if self._look(ended is not None):
+                self._look_into_folder(dump.open_files())
+            if ended is not None and code is None:
+                self._look_into_folder(frozenset())
             if ended is not None and self._jobs:
                 wait([self._jobs[0]], timeout=_TICK_MS / 1000)
             self._collect()
@@ -129,16 +144,40 @@ class DumpPipeline:
             on_tick(self.totals)
         return code
 
-    def _look(self, ended: bool) -> None:
+    def _look(self, ended: bool) -> bool:
+        """Take what events tell; whether some were lost."""
+        lost = False
         for event in self._events(ended):
-            if event.name == TOC:
-                continue  # however large, it is read whole once pg_dump has ended
-            if event.name and event.name not in self._open and event.mask & _created():
-                self._open[event.name] = _DumpFile(event.name, str(self._folder / event.name))
-            elif event.name in self._open:
-                self._take(self._open.pop(event.name), closed=True)
+            if event.mask & _OVERFLOW:
+                lost = True
+            elif event.mask & _CREATED:
+                self._appeared(event.name)
+            else:
+                self._ended(event.name)
         for file in list(self._open.values()):
             self._take(file, closed=False)
+        return lost
+
+    def _look_into_folder(self, written: Container[str]) -> None:
+        """Take what is there; who still writes is in `written`, as paths."""
+        for name in os.listdir(self._folder):
+            self._appeared(name)
+        for file in list(self._open.values()):
+            if file.path not in written:
+                self._ended(file.name)
+
+    def _appeared(self, name: str) -> None:
+        path = str(self._folder / name)
+        # However large, the table of contents is read whole once pg_dump has ended. What is told
+        # late may be stored already.
+        known = name == TOC or name in self._open or name in self._closed
+        if not known and os.path.exists(path):
+            self._open[name] = _DumpFile(name, path)
+
+    def _ended(self, name: str) -> None:
+        if name in self._open:
+            self._closed.add(name)
+            self._take(self._open.pop(name), closed=True)
 
     def _events(self, ended: bool) -> Any:
         if ended:
@@ -179,9 +218,13 @@ class DumpPipeline:
             if _TABLE_DATA.fullmatch(name):
                 rows = self.totals.rows
                 rows[name] = rows.get(name, 0) + done.lines
+            elif _OBJECT_LIST.fullmatch(name):
+                self.totals.listed_objects += done.lines
             done.file.stored += done.raw_size
-            if done.file.closed and done.file.stored == done.file.size and name in self._handles:
-                os.close(self._handles.pop(name))
+            if done.file.closed and done.file.stored == done.file.size:
+                self._closed.discard(name)
+                if name in self._handles:
+                    os.close(self._handles.pop(name))
 
     def _hold_back(self, dump: Child) -> None:
         held = self._written - self.totals.raw_bytes
@@ -196,7 +239,7 @@ class DumpPipeline:
             raw = opened.read()
         os.unlink(file.path)
         self._writer.add_small(file.name, raw)
-        return _Done(file, len(raw), _rows(file.name, raw, len(raw), last=True))
+        return _Done(file, len(raw), _lines(file.name, raw, len(raw), last=True))
 
     def _store_piece(self, file: _DumpFile, piece: _Piece) -> _Done:
         buffer, size = _buffer(), piece.size
@@ -204,19 +247,19 @@ class DumpPipeline:
         punch_hole(piece.handle, piece.offset, size)
         if piece.last:
             os.unlink(file.path)
-        lines = _rows(file.name, buffer, size, piece.last)
+        lines = _lines(file.name, buffer, size, piece.last)
         with memoryview(buffer) as view:
             frame = compress(view[:size], self._writer.level)
         piece.stream.put(piece.index, frame, size, piece.last)
         return _Done(file, size, lines)
 
 
-def _rows(name: str, data: bytes | bytearray, size: int, last: bool) -> int:
-    """Rows in a piece of a table's file: its lines, without the three that end the file."""
-    if not _TABLE_DATA.fullmatch(name):
+def _lines(name: str, data: bytes | bytearray, size: int, last: bool) -> int:
+    """Lines in a piece of a file that has some: of a table's, without the three that end it."""
+    if is_large_object(name):
         return 0
     lines = data.count(b"\n", 0, size)
-    if not last:
+    if not last or not _TABLE_DATA.fullmatch(name):
         return lines
     if not data.endswith(END_OF_ROWS, 0, size):
         raise OperationError(
@@ -290,9 +333,5 @@ def _watch(folder: Path) -> Any:
             "Install inotify_simple for the Python that runs this",
         ) from error
     watch = inotify_simple.INotify()
-    watch.add_watch(str(folder), _created() | inotify_simple.flags.CLOSE_WRITE)
+    watch.add_watch(str(folder), _CREATED | _CLOSED)
     return watch
-
-
-def _created() -> int:
-    return 0x100  # IN_CREATE, inotify(7)

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pg_dump: its arguments, what its archive holds, and what its failures mean."""
+"""pg_dump: its arguments, and what its failures mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ..server.connection import Server
 from ..server.program_failure import program_failure
 from ..server.programs import Program
 
-_TABLE_DATA = re.compile(r"(\d+); \d+ (\d+) TABLE DATA ")
 _ANSWER_TIMEOUT_S = 120
 _LONGEST = 300
 
@@ -45,27 +44,6 @@ def dump_command(
         *(f"--exclude-schema={pattern}" for pattern in exclude_schemas),
         *(f"--exclude-table={pattern}" for pattern in exclude_tables),
     ]
-
-
-def tables_by_file(pg_restore: Program, folder: Path) -> dict[str, int]:
-    """The oid of the table whose data each file of the archive in `folder` holds."""
-    listed = subprocess.run(
-        [pg_restore.path, "--list", str(folder)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_ANSWER_TIMEOUT_S,
-        check=False,
-    )
-    if listed.returncode != 0:
-        raise OperationError(
-            Reason.FAILED_STATE,
-            "read the contents of the dump",
-            _last_line(listed.stderr.decode(errors="replace")),
-            f"Check that {pg_restore.path} ({pg_restore.version}) works",
-        )
-    lines = listed.stdout.decode(errors="replace").splitlines()
-    found = (_TABLE_DATA.match(line) for line in lines)
-    return {f"{match.group(1)}.dat": int(match.group(2)) for match in found if match}
 
 
 def dump_roles(pg_dumpall: Program, server: Server, database: str) -> bytes:
@@ -144,7 +122,3 @@ def _first_error(said: str) -> str:
         return "it said nothing"
     sentence = re.sub(r"^(query failed: )?(ERROR|FATAL): +", "", lines[0]).rstrip(".")
     return sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST]}..."
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1].rstrip(".")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import re
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -26,13 +25,13 @@ from ..server.programs import Program, find_program
 from ..sets.layout import Layout, new_backup_id
 from ..sets.manifest import SCHEMA_VERSION, Manifest, TableRows, render
 from ..sets.set_writer import RateLimit, SetWriter
+from ..sets.toc import TocEntry, UnreadableToc, read_toc
 from .backup_options import BackupOptions
-from .dump_pipeline import TOC, DumpPipeline, Totals
-from .dump_program import dump_command, dump_failure, dump_roles, tables_by_file
+from .dump_pipeline import TOC, DumpPipeline, Totals, is_large_object
+from .dump_program import dump_command, dump_failure, dump_roles
 from .snapshot import Snapshot, find_blockers, hold_snapshot
 
 ROLES = "roles.sql"
-_LARGE_OBJECT = re.compile(r"blob_\d+\.dat")
 _MAX_WORKERS = 4
 _LAST_WORDS_S = 5.0
 
@@ -97,7 +96,7 @@ def make_backup(
             roles=files.pop(ROLES),
             files=sorted(files.values(), key=lambda file: file.name),
             tables=tables,
-            large_objects=sum(_LARGE_OBJECT.fullmatch(name) is not None for name in files),
+            large_objects=sum(map(is_large_object, files)),
             compression=f"zstd:{options.level}",
             recipients=options.recipient_texts,
             excluded_schemas=options.exclude_schemas,
@@ -131,7 +130,7 @@ class _Run:
     ) -> tuple[Totals, list[TableRows]]:
         """Everything but the manifest; the rows of each table in the dump."""
         options, writer = self._options, self._writer
-        self._estimate = sum(table.size for table in snapshot.tables.values())
+        self._estimate = snapshot.size
         workers = min(_MAX_WORKERS, len(os.sched_getaffinity(0)))
         pipeline = DumpPipeline(folder, writer, workers)
         with contextlib.closing(pipeline):
@@ -139,15 +138,45 @@ class _Run:
                 roles = dump_roles(programs.pg_dumpall, options.server, options.database)
                 writer.add_small(ROLES, roles)
                 self._store(pipeline, child)
-            oids = tables_by_file(programs.pg_restore, folder)
-            writer.add_small(TOC, (folder / TOC).read_bytes())
+            toc = (folder / TOC).read_bytes()
+            writer.add_small(TOC, toc)
             writer.finish()
+        entries = self._whole(toc, folder, pipeline.totals)
+        rows = pipeline.totals.rows
         tables = [
-            TableRows(snapshot.tables[oid].schema, snapshot.tables[oid].name, rows, file)
-            for file, rows in pipeline.totals.rows.items()
-            for oid in [oids[file]]
+            TableRows(entry.schema, entry.tag, rows[entry.file], entry.file)
+            for entry in entries
+            if entry.kind == "TABLE DATA" and entry.file
         ]
         return pipeline.totals, sorted(tables, key=lambda each: (each.schema, each.name))
+
+    def _whole(self, toc: bytes, folder: Path, totals: Totals) -> list[TocEntry]:
+        """What the dump holds, once everything of it that has data is known to be stored."""
+        wanted = f"back {self._options.database} up"
+        try:
+            entries = read_toc(toc)
+        except UnreadableToc as error:
+            raise OperationError(
+                Reason.PRECONDITION,
+                wanted,
+                f"this collection cannot read what pg_dump wrote: {error}",
+                "Name in bin_dir the folder of an older pg_dump that still fits the server, or"
+                " use a newer version of this collection",
+            ) from error
+        stored = {file.name for file in self._writer.files}
+        missing = sorted({each.file for each in entries if each.file} - stored)
+        missing += sorted(name for name in os.listdir(folder) if name != TOC)
+        objects = sum(is_large_object(name) for name in stored)
+        if objects != totals.listed_objects:
+            missing.append(f"{totals.listed_objects - objects} large objects")
+        if missing:
+            raise OperationError(
+                Reason.INTEGRITY,
+                wanted,
+                f"pg_dump wrote what was not stored: {', '.join(missing[:3])}",
+                "Run this again; if it fails the same way, report it with the version of pg_dump",
+            )
+        return entries
 
     def _store(self, pipeline: DumpPipeline, child: Child) -> None:
         try:

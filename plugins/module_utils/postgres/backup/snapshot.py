@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 # Pages as of the last VACUUM or ANALYZE: the functions for sizes would wait for locks.
-_TABLES = r"""
-SELECT c.oid, n.nspname, c.relname,
-       (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint
+_SIZE = r"""
+SELECT coalesce(sum(c.relpages + coalesce(t.relpages, 0)), 0)::int8
+       * current_setting('block_size')::int8
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't'
@@ -44,22 +44,16 @@ ORDER BY 1 LIMIT 5
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table, and about how many bytes it has, TOAST included."""
-
-    schema: str
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Snapshot:
-    """What the database holds at `lsn`; `id` is for pg_dump's --snapshot."""
+    """What the database holds at `lsn`; `id` is for pg_dump's --snapshot.
+
+    `size` is about how many bytes its tables have, TOAST included.
+    """
 
     id: str
     lsn: str
     server_version: int
-    tables: dict[int, Table]
+    size: int
     extensions: list[Extension]
     properties: DatabaseProperties
 
@@ -80,12 +74,13 @@ def _take(connection: Connection, database: str, purpose: str) -> Snapshot:
         return rows(connection, statement, None, purpose)
 
     [[lsn]] = ask(_LSN)
+    [[size]] = ask(_SIZE)
     [[snapshot_id]] = ask("SELECT pg_export_snapshot()")
     return Snapshot(
         id=snapshot_id,
         lsn=lsn,
         server_version=connection.server_version,
-        tables={oid: Table(*row) for oid, *row in ask(_TABLES)},
+        size=size,
         extensions=[Extension(*row) for row in ask(_EXTENSIONS)],
         properties=read_properties(connection, database),
     )

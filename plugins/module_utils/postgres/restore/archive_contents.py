@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .toc import POST_DATA, TocEntry, largest_first, read_toc
+from ..sets.toc import POST_DATA, TocEntry, largest_first, read_toc
 
 # pg_restore grants and revokes at the end (RestorePass of pg_backup_archiver.h): an owner may have
 # no right to insert.

@@ -11,10 +11,10 @@ from typing import IO, Callable
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
 from ..server.child import running
+from ..sets.toc import UnreadableToc
 from .archive_contents import ArchiveContents, MissingFile, TableData, read_contents
 from .pg_restore import PgRestore
 from .row_loading import DumpFiles, RowLoading, Rows, Tick
-from .toc import UnreadableToc
 
 TOC = "toc.dat"
 _LIST = "list"
@@ -30,7 +30,7 @@ class ArchiveRestore:
         self._wanted = f"restore into database {pg_restore.database}"
 
     def run(self, files: DumpFiles, folder: Path, clock: Clock, tick: Tick) -> Rows:
-        """Restore into the empty database; the rows of each table (schema, name).
+        """Restore into the empty database; the rows of each data file.
 
         `folder` is empty; only the table of contents is put there. `tick(bytes_loaded)` is
         called all the time; what it raises ends everything. Raises what the files raise, and

@@ -20,6 +20,7 @@ from ..server.maintenance_database import connect_beside
 from ..server.programs import Program, find_program
 from ..sets.manifest import DatabaseProperties, Manifest, TableRows
 from ..sets.stored_files import StoredFiles
+from ..sets.toc import TocEntry, UnreadableToc, read_toc
 from .archive_restore import TOC, ArchiveRestore
 from .new_database import Marker, new_database
 from .pg_restore import PgRestore
@@ -38,7 +39,6 @@ from .restore_checks import (
 from .restore_options import RestoreOptions
 from .restore_roles import owners_in, roles_in, statements_for, with_their_groups
 from .row_loading import Rows
-from .toc import TocEntry, UnreadableToc, read_toc
 
 _MOST_SHOWN = 50
 
@@ -177,7 +177,7 @@ class BackupRestore:
             )
 
     def _compare(self, rows: Rows) -> None:
-        loaded = [(each, rows.get((each.schema, each.name), 0)) for each in self.manifest.tables]
+        loaded = [(each, rows.get(each.file, 0)) for each in self.manifest.tables]
         differ = [(each, found) for each, found in loaded if each.rows != found]
         if differ:
             raise _rows_differ(self.wanted, differ)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from ..sets.manifest import DatabaseProperties
-from .toc import TocEntry
+from ..sets.toc import TocEntry
 
 _NAME = r'"(?:[^"]|"")+"|[a-z_\x80-\U0010ffff][\w$]*'
 _PUBLIC = "public"

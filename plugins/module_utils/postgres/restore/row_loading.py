@@ -50,7 +50,7 @@ _PUT = """
 """
 
 Tick = Callable[[int], None]
-Rows = dict[tuple[str, str], int]
+Rows = dict[str, int]  # of each data file
 
 
 class DumpFiles(Protocol):
@@ -82,7 +82,7 @@ class RowLoading:
         self._lock = threading.Lock()
 
     def run(self, server: Server, database: str, jobs: int, clock: Clock, tick: Tick) -> Rows:
-        """Load everything; the rows that the server says it took, of each table (schema, name).
+        """Load everything; the rows that the server says it took, of each data file.
 
         `tick(bytes)` is called all the time with the bytes that were loaded. Raises what the
         files raise, and by its SQLSTATE what the server says.
@@ -127,7 +127,7 @@ class RowLoading:
                         raise
                 count = cursor.rowcount
             with self._lock:
-                self._rows[table.schema, table.name] = count
+                self._rows[table.file] = count
 
         return load
 

@@ -11,6 +11,7 @@ the kernel sends SIGHUP and SIGCONT (POSIX, _exit()).
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import subprocess
@@ -85,6 +86,17 @@ class Child:
         """The same while it runs, as far as it has come."""
         gap = b"\n...\n" if len(self._tail) == _TAIL_BYTES else b""
         return (self._head + gap + self._tail).decode(errors="replace").strip()
+
+    def open_files(self) -> set[str]:
+        """The paths of all files that it and its workers have open."""
+        found = set()
+        for folder in glob.glob("/proc/[0-9]*/fd"):
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
+                if os.getpgid(int(folder.split("/")[2])) == self.pid:
+                    for handle in os.scandir(folder):
+                        with contextlib.suppress(OSError):
+                            found.add(os.readlink(handle.path))
+        return found
 
     def pause(self) -> None:
         """Stop it and its workers where they are."""

@@ -29,8 +29,7 @@ def read_bouncer(option: Params, agent: Identity) -> Bouncer:
     """
     server = Server.of(option)
     wanted = f"ask the console of PgBouncer {server.address}"
-    # Its console takes no parameters of PostgreSQL's, such as a statement_timeout.
-    connection = connect(server, _CONSOLE, wanted, settings=None)
+    connection = connect(server, _CONSOLE, wanted, is_console=True)
     with contextlib.closing(connection):
         databases = list(_show(connection, "DATABASES", wanted))
         config = {each["key"]: each["value"] for each in _show(connection, "CONFIG", wanted)}

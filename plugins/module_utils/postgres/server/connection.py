@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 _APPLICATION = "optiinfra-cost-agent"
 _CONNECT_TIMEOUT_S = 10
-# What a role or a database has set for its applications would end a long dump or restore.
-_NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+# What a role or a database has set for its applications would end a long dump or restore, or let it
+# write nothing. Which of them a server knows depends on its version: first that has it, setting.
+_LIMITS = (
+    (0, "statement_timeout", "0"),
+    (0, "lock_timeout", "0"),
+    (0, "idle_in_transaction_session_timeout", "0"),
+    (140000, "idle_session_timeout", "0"),
+    (170000, "transaction_timeout", "0"),
+    (0, "default_transaction_read_only", "off"),
+)
+# Whoever owns a database may put a function or an operator into it that is named like one of
+# PostgreSQL's, and would be run by the superuser that looks into it (CVE-2018-1058).
+_NOBODYS_NAMES = (0, "search_path", "")
+_REFUSED = "unsupported startup parameter"  # PgBouncer's words
 
 
 def server_arguments() -> dict[str, dict[str, Any]]:
@@ -79,7 +91,7 @@ class Server:
         fixed = {
             "PGDATABASE": database,
             "PGAPPNAME": _APPLICATION,
-            "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {_NO_LIMITS}".strip(),
+            "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {_options(*_LIMITS)}".strip(),
             "PGCONNECT_TIMEOUT": str(_CONNECT_TIMEOUT_S),
             "LC_ALL": "C",
         }
@@ -87,11 +99,12 @@ class Server:
 
 
 def connect(
-    server: Server, database: str, purpose: str, settings: str | None = _NO_LIMITS
+    server: Server, database: str, purpose: str, is_console: bool = False
 ) -> psycopg2.extensions.connection:
-    """An autocommit connection without statement_timeout; `purpose` continues "Failed to ...".
+    """An autocommit connection without limits of time; `purpose` continues "Failed to ...".
 
-    `settings` are libpq's `options`; None for a server that takes none, such as PgBouncer.
+    Its search_path is empty: names are those of pg_catalog, or have their schema with them. The
+    console of a pooler (`is_console`) has no settings at all.
     Raises `unreachable`, `auth`, `precondition` (no such database), `missing_library`.
     """
     try:
@@ -103,8 +116,19 @@ def connect(
             "the Python library psycopg2 is not installed here",
             "Install psycopg2-binary for the Python that runs this",
         ) from error
+    options = "" if is_console else _options(_NOBODYS_NAMES, *_LIMITS)
+    connection: psycopg2.extensions.connection = _connect(
+        psycopg2, server, database, purpose, options
+    )
+    connection.autocommit = True
+    if not is_console:
+        _set(connection, purpose)
+    return connection
+
+
+def _connect(library: Any, server: Server, database: str, purpose: str, options: str) -> Any:
     try:
-        connection = psycopg2.connect(
+        return library.connect(
             host=server.host,
             port=server.port,
             dbname=database,
@@ -118,13 +142,36 @@ def connect(
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=6,
-            options=settings,
+            options=options or None,
             client_encoding="UTF8",
         )
-    except psycopg2.Error as error:
+    except library.Error as error:
+        if options and _REFUSED in str(error):
+            return _connect(library, server, database, purpose, "")
         raise connection_failure(purpose, server, str(error)) from error
-    connection.autocommit = True
-    return connection
+
+
+def _options(*settings: tuple[int, str, str]) -> str:
+    """libpq's `options` for those that every version knows."""
+    return " ".join(f"-c {name}={value}" for since, name, value in settings if not since)
+
+
+def _set(connection: psycopg2.extensions.connection, purpose: str) -> None:
+    """Set what this version knows, also behind a pooler, which takes no options."""
+    import psycopg2
+
+    wanted = [
+        (name, value)
+        for since, name, value in (_NOBODYS_NAMES, *_LIMITS)
+        if connection.server_version >= since
+    ]
+    each = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(wanted))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {each}", [word for pair in wanted for word in pair])
+    except psycopg2.Error as error:
+        connection.close()
+        raise query_failure(purpose, error) from error
 
 
 def connection_failure(purpose: str, server: Server, text: str) -> OperationError:

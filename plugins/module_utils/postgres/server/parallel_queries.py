@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from psycopg2.sql import Composable
 
 # A row-level policy is an error then, instead of rows that are silently left out.
-_NO_POLICIES = "SET row_security = off"
+NO_POLICIES = "SET row_security = off"
 K = TypeVar("K")
 
 
@@ -29,6 +29,7 @@ def run_all(
     wanted: str,
     clock: Clock,
     tick: Tick,
+    settings: str = NO_POLICIES,
 ) -> dict[K, Any]:
     """The first value that each statement answers, None for one without an answer.
 
@@ -44,7 +45,7 @@ def run_all(
         return ask
 
     tasks = [asking(key, statement) for key, statement in statements]
-    work_all(server, database, tasks, jobs, wanted, clock, tick, _NO_POLICIES)
+    work_all(server, database, tasks, jobs, wanted, clock, tick, settings)
     return answers
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...core.clock import Clock
 from ...core.errors import OperationError, invalid_option
 from .connection import Server
-from .parallel_queries import run_all
+from .parallel_queries import NO_POLICIES, run_all
 from .parallel_work import Tick
 
 
@@ -78,7 +78,9 @@ def ask_checks(
     from psycopg2 import sql
 
     statements = [(check.name, sql.SQL(check.query)) for check in checks]
-    found = run_all(server, database, statements, jobs, "ask the checks", clock, tick)
+    # They may name tables as the database's own applications do.
+    settings = f"{NO_POLICIES}; RESET search_path"
+    found = run_all(server, database, statements, jobs, "ask the checks", clock, tick, settings)
     answers = []
     for check in checks:
         value = found[check.name]

@@ -405,6 +405,42 @@ def started(stack: Addresses, place: dict[str, Any], **options: Any):
     return running, eventually(lambda: dump_processes(stack))
 
 
+# Two events for each: more than the kernel keeps of those that nobody has read.
+OBJECTS = 10_000
+
+
+@pytest.fixture(scope="module")
+def objects(stack) -> str:
+    """A database of many large objects."""
+    with session(stack, "postgres") as cursor:
+        cursor.execute("CREATE DATABASE objects")
+    with session(stack, "objects") as cursor:
+        cursor.execute(
+            "SELECT count(lo_from_bytea(0, ('object ' || i)::bytea))"
+            f" FROM generate_series(1, {OBJECTS}) i"
+        )
+    return "objects"
+
+
+def test_no_object_is_lost_with_the_events_that_are(stack, folder, objects, tmp_path):
+    kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for turn in range(20):
+        scratch = tmp_path / str(turn)
+        scratch.mkdir()
+        options = {**server_options(stack, database=objects), **folder, "scratch": str(scratch)}
+        running = start_operation("postgres", "postgres_backup", **options)
+        eventually(lambda: dump_processes(stack))
+        os.kill(running.pid, signal.SIGSTOP)
+        eventually(lambda: not dump_processes(stack))  # it has written everything and ended
+        left = len(list(scratch.rglob("blob_*")))
+        os.kill(running.pid, signal.SIGCONT)
+        manifest = manifest_of(folder, made(running.result()), objects)
+        assert manifest.large_objects == OBJECTS
+        if 2 * left > kept:
+            return
+    raise AssertionError("it was never stopped before most of the dump was stored")
+
+
 def test_pg_dump_ends_with_a_killed_controller_even_while_it_is_stopped(stack, folder, large):
     running, pids = started(stack, folder)
     eventually(lambda: all(state(pid) == "T" for pid in pids))

@@ -512,28 +512,75 @@ def test_only_databases_of_runs_that_are_gone_are_leftovers(site, odd, target):
             statement = sql.SQL("COMMENT ON DATABASE {} IS {}")
             cursor.execute(statement.format(sql.Identifier(name), sql.Literal(text)))
 
-    mine = Marker.of_this_run("restore", odd, SystemClock(), 60).render()
-    gone = Marker.of_this_run("restore", odd, SystemClock(), -60).render()
-    comments = {
-        f"{ODD}_restore_20250101000000": gone,
-        f"{ODD}_drill_20250101000000": gone,
-        f"{ODD}_restore_20250102000000": mine,
+    def mark(database: str, valid_s: float) -> str:
+        return Marker.of_this_run("restore", database, odd, SystemClock(), valid_s).render()
+
+    left = {
+        f"{ODD}_restore_20250101000000": mark(ODD, -60),
+        f"{ODD}_drill_20250101000000": mark(ODD, -60),
+        f"{ODD}_target": mark(ODD, -60),
+    }
+    others = {
+        f"{ODD}_restore_20250102000000": mark(ODD, 60),
         f"{ODD}_restore_20250103000000": "a restore that somebody keeps",
-        f"{ODD}_restored": gone,
+        f"{ODD}_restored": mark("another", -60),
     }
     try:
-        for name, text in comments.items():
+        for name, text in {**left, **others}.items():
             site.make(name, "")
             comment(name, text)
-        with site.session() as cursor:  # killed between its creation and its mark
+        with site.session() as cursor:  # frozen by somebody, or killed before it had its mark
             unmarked = f"{ODD}_restore_20250104000000"
             statement = sql.SQL("CREATE DATABASE {} ALLOW_CONNECTIONS false")
             cursor.execute(statement.format(sql.Identifier(unmarked)))
         outcome = good(site.restore(ODD, target=target))
         assert sorted(outcome["actions"][:-1]) == sorted(
-            f"dropped {name}, which a killed run left" for name in [*list(comments)[:2], unmarked]
+            f"dropped {name}, which a killed run left" for name in left
         )
-        assert set(site.databases(f"{ODD}_")) == set(list(comments)[2:])
+        assert any(note.startswith(f"{unmarked} has no mark") for note in outcome["state"]["notes"])
+        assert set(site.databases(f"{ODD}_")) == {*others, unmarked}
     finally:
         for name in site.databases(f"{ODD}_"):
             site.drop(name)
+
+
+SUBSCRIBER = "subscriber"
+SUBSCRIPTION = """
+CREATE TABLE received (id int); INSERT INTO received SELECT generate_series(1, 10);
+CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1 dbname=nowhere' PUBLICATION all_of_it
+    WITH (connect = false, slot_name = 'feed_slot');
+"""
+
+
+@pytest.fixture
+def subscriber(site) -> Iterator[str]:
+    site.make(SUBSCRIBER, SUBSCRIPTION)
+    site.backup(SUBSCRIBER)
+    yield SUBSCRIBER
+    for name in site.databases(SUBSCRIBER):
+        if site.ask(name, "SELECT count(*) FROM pg_subscription WHERE subname = 'feed'"):
+            with site.session(name) as cursor:
+                for change in ("DISABLE", "SET (slot_name = NONE)"):
+                    cursor.execute(f"ALTER SUBSCRIPTION feed {change}")
+                cursor.execute("DROP SUBSCRIPTION feed")
+        site.drop(name)
+
+
+def test_a_subscriber_is_restored_swapped_and_drilled(site, subscriber):
+    """Its subscription comes back disabled; what a drill made of it goes with the drill."""
+    good(site.drill(subscriber))
+    assert site.databases(subscriber) == [subscriber]
+    good(site.restore(subscriber, swap=True, confirm=subscriber))
+    enabled = "SELECT subenabled FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+    assert site.ask(subscriber, f"{enabled} WHERE datname = current_database()") is False
+    assert site.ask(subscriber, "SELECT count(*) FROM received") == 10
+
+
+def test_what_a_killed_restore_of_a_subscriber_left_is_dropped_too(site, subscriber, target):
+    outcome = good(site.restore(subscriber, target=target))
+    gone = Marker.of_this_run("restore", subscriber, "x", SystemClock(), -60).render()
+    with site.session() as cursor:
+        statement = sql.SQL("COMMENT ON DATABASE {} IS {}")
+        cursor.execute(statement.format(sql.Identifier(target), sql.Literal(gone)))
+    outcome = good(site.restore(subscriber, target=f"{SUBSCRIBER}_2"))
+    assert f"dropped {target}, which a killed run left" in outcome["actions"]

@@ -118,7 +118,7 @@ def _run(params: Params, context: Context) -> Result:
                 findings = drill.perform(lease, params["amcheck"], checks)
                 missed = objectives.missed(summary.age_s, findings.recovery_s)
                 result = drill.judge(findings, missed)
-        result.state["notes"] += record.notes
+        result.state["notes"] += [*drill.notes, *record.notes]
         return result
 
 
@@ -140,6 +140,7 @@ class _Drill:
         self._context = context
         self._layout = Layout(options.database)
         self._dropped: list[str] = []
+        self.notes: list[str] = []
 
     def perform(self, lease: Lease, amcheck: bool, checks: list[SqlCheck]) -> _Findings:
         """Restore, look, drop; a backup that does not restore whole is recorded as such."""
@@ -155,7 +156,7 @@ class _Drill:
         watch = Watch(f"drill of {options.database}", options.timeout_s, lease, self._context)
         findings = _Findings()
         plan = self._source.check()
-        self._dropped = drop_leftovers(options.server, options.database, clock)
+        self._dropped, self.notes = drop_leftovers(options.server, options.database, clock)
         name = self._scratch_name()
         with self._source.into(name, DRILL, plan, watch) as restored:
             try:

@@ -168,7 +168,7 @@ class _Run:
             record.manifest = source.manifest
         plan = source.check()
         name = self._new_name()
-        dropped = drop_leftovers(options.server, options.database, clock)
+        dropped, left = drop_leftovers(options.server, options.database, clock)
         actions = [f"dropped {each}, which a killed run left" for each in dropped]
         watch = Watch(f"restore of {options.database}", options.timeout_s, lease, self._context)
         with source.into(name, RESTORE, plan, watch) as restored:
@@ -178,7 +178,7 @@ class _Run:
                 watch.enter("analyze")
                 analyze_tables(options.server, name, options.jobs, clock, watch.tick)
             analyze_s = watch.deadline.elapsed - began
-            notes = restored.notes + source.finish(name, plan)
+            notes = [*restored.notes, *source.finish(name, plan), *left]
         result = _restored(source, plan, restored, watch.deadline.elapsed)
         result.state.update(analyze_s=round(analyze_s, 3), notes=notes)
         result.actions = actions
@@ -244,7 +244,7 @@ class _Run:
     def _leftovers(self) -> list[str]:
         database, now = self._options.database, self._context.clock.now()
         with closing(self._beside(f"look for leftovers of {database}")) as connection:
-            return find_leftovers(connection, database, now)
+            return find_leftovers(connection, database, now)[0]
 
     def _beside(self, wanted: str) -> Any:
         return connect_beside(self._options.server, (self._options.database,), wanted)

@@ -12,7 +12,7 @@ from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres.rest
 
 
 def test_a_mark_tells_who_fills_the_database_until_when(fake_clock):
-    marker = Marker.of_this_run("restore", "20250123T020000Z-5f2c", fake_clock, 60)
+    marker = Marker.of_this_run("restore", "costs", "20250123T020000Z-5f2c", fake_clock, 60)
     found = read_marker(marker.render())
     assert found == marker
     assert not found.holder.is_gone(fake_clock.now())

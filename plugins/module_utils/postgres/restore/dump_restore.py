@@ -95,7 +95,9 @@ class DumpRestore:
     def into(self, name: str, purpose: str, plan: Plan, watch: Watch) -> Iterator[Restored]:
         """Fill the new database `name` and count its rows; drop it when the block raises."""
         options = self._options
-        marker = Marker.of_this_run(purpose, self.dump.key, self._clock, options.timeout_s)
+        marker = Marker.of_this_run(
+            purpose, options.database, self.dump.key, self._clock, options.timeout_s
+        )
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed
             load = {

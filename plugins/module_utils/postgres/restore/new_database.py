@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...core.clock import Clock
 from ...core.errors import OperationError, Reason
 from ...core.lock import Holder
-from ..server.connection import Server
+from ..server.connection import Server, connect
 from ..server.database_names import DRILL, RESTORE, moment_in
 from ..server.database_properties import comment_statement, create_database
 from ..server.maintenance_database import connect_beside
@@ -24,27 +24,40 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 _MADE_BY = "optiinfra.cost_agent"
-# CREATE DATABASE with template0 takes less than a second; the comment follows at once.
-_UNMARKED_FOR_S = 300.0
 _DATABASES = """
     SELECT datname, datallowconn, coalesce(shobj_description(oid, 'pg_database'), '')
     FROM pg_database WHERE NOT datistemplate ORDER BY datname
 """
 
+_HAS_SUBSCRIPTIONS = """
+    SELECT 1 FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+    WHERE d.datname = %s LIMIT 1
+"""
+_SUBSCRIPTIONS = """
+    SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+    WHERE d.datname = current_database()
+"""
+
 
 @dataclass(frozen=True)
 class Marker:
-    """The comment of a database that is being filled: for what, from which backup, by whom."""
+    """The comment of a database that is being filled: for what, from which backup, by whom.
+
+    `database` is the one that the backup is of.
+    """
 
     purpose: str
+    database: str
     backup: str
     holder: Holder
 
     @classmethod
-    def of_this_run(cls, purpose: str, backup: str, clock: Clock, valid_s: float) -> Marker:
+    def of_this_run(
+        cls, purpose: str, database: str, backup: str, clock: Clock, valid_s: float
+    ) -> Marker:
         """Of this process, for at most `valid_s` seconds."""
         holder = Holder.of_this_process(purpose, clock.now(), valid_s)
-        return cls(purpose, backup, holder)
+        return cls(purpose, database, backup, holder)
 
     def render(self) -> str:
         return json.dumps({"made_by": _MADE_BY, **asdict(self)})
@@ -87,42 +100,47 @@ def new_database(
 def drop_database(server: Server, name: str) -> None:
     """Drop a database, ending the sessions that it has; nothing where there is none."""
     with contextlib.closing(connect_beside(server, (name,), f"drop database {name}")) as connection:
-        _drop(connection, name)
+        _drop(connection, server, name)
 
 
-def drop_leftovers(server: Server, database: str, clock: Clock) -> list[str]:
-    """Drop what killed restores and drills of `database` left; their names."""
+def drop_leftovers(server: Server, database: str, clock: Clock) -> tuple[list[str], list[str]]:
+    """Drop what killed restores and drills of `database` left; names, and sentences on the rest."""
+    dropped, notes = [], []
     with contextlib.closing(
         connect_beside(server, (database,), f"look for leftovers of {database}")
     ) as connection:
-        left = find_leftovers(connection, database, clock.now())
+        left, unmarked = find_leftovers(connection, database, clock.now())
         for name in left:
-            _drop(connection, name)
-        return left
-
-
-def find_leftovers(connection: Connection, database: str, now: float) -> list[str]:
-    """The databases that a run which is gone was filling; `now` in seconds since the epoch."""
-    found = rows(connection, _DATABASES, None, f"look for leftovers of {database}")
-    return [
-        name
-        for name, is_open, comment in found
-        if _is_left_behind(_begun_at(name, database), is_open, read_marker(comment), now)
+            try:
+                _drop(connection, server, name)
+                dropped.append(name)
+            except OperationError as error:
+                notes.append(f"{name}, which a killed run left, cannot be dropped: {error.seen}")
+    notes += [
+        f"{name} has no mark of a run and is kept: drop it if it is nobody's" for name in unmarked
     ]
+    return dropped, notes
 
 
-def _begun_at(name: str, database: str) -> float | None:
-    moments = (moment_in(name, database, kind) for kind in (RESTORE, DRILL))
-    return next((moment for moment in moments if moment is not None), None)
+def find_leftovers(
+    connection: Connection, database: str, now: float
+) -> tuple[list[str], list[str]]:
+    """The databases that a run which is gone was filling, and those that may be some.
 
-
-def _is_left_behind(
-    begun_at: float | None, is_open: bool, marker: Marker | None, now: float
-) -> bool:
-    if marker is not None:
-        return begun_at is not None and marker.holder.is_gone(now)
-    # Its maker ended between creating and marking it.
-    return begun_at is not None and not is_open and now - begun_at > _UNMARKED_FOR_S
+    The latter are named like one and closed, but have no mark: whoever made it may have ended
+    before it had one, or an administrator has closed a copy. `now` in seconds since the epoch.
+    """
+    left, unmarked = [], []
+    for name, is_open, comment in rows(
+        connection, _DATABASES, None, f"look for leftovers of {database}"
+    ):
+        marker = read_marker(comment)
+        if marker is not None:
+            if marker.database == database and marker.holder.is_gone(now):
+                left.append(name)
+        elif not is_open and any(moment_in(name, database, kind) for kind in (RESTORE, DRILL)):
+            unmarked.append(name)
+    return left, unmarked
 
 
 def _mark(connection: Connection, name: str, marker: Marker) -> None:
@@ -134,16 +152,36 @@ def _mark(connection: Connection, name: str, marker: Marker) -> None:
     run(connection, statement.format(sql.Identifier(name)), wanted)
 
 
-def _drop(connection: Connection, name: str) -> None:
+def _drop(connection: Connection, server: Server, name: str) -> None:
     from psycopg2 import sql
 
+    wanted = f"drop database {name}"
+    if rows(connection, _HAS_SUBSCRIPTIONS, [name], wanted):
+        _drop_subscriptions(connection, server, name)
     statement = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
     if connection.server_version < 130000:
         statement = "DROP DATABASE IF EXISTS {}"
         terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         rows(connection, terminate, [name], f"end the sessions of database {name}")
-    wanted = f"drop database {name}"
     run(connection, sql.SQL(statement).format(sql.Identifier(name)), wanted)
+
+
+def _drop_subscriptions(beside: Connection, server: Server, name: str) -> None:
+    """A database that has one cannot be dropped; what it receives from is not asked."""
+    from psycopg2 import sql
+
+    wanted = f"drop the subscriptions of database {name}"
+    database = sql.Identifier(name)
+    run(beside, sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(database), wanted)
+    with contextlib.closing(connect(server, name, wanted)) as connection:
+        for (subscription,) in rows(connection, _SUBSCRIPTIONS, None, wanted):
+            for statement in (
+                "ALTER SUBSCRIPTION {} DISABLE",
+                "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
+                "DROP SUBSCRIPTION {}",
+            ):
+                each = sql.SQL(statement).format(sql.Identifier(subscription))
+                run(connection, each, wanted)
 
 
 def database_names(connection: Connection, wanted: str) -> set[str]:

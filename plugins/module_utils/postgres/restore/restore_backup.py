@@ -148,7 +148,9 @@ class BackupRestore:
         Raises `integrity` with a table of the differences.
         """
         options, manifest = self._options, self.manifest
-        marker = Marker.of_this_run(purpose, manifest.id, self._clock, options.timeout_s)
+        marker = Marker.of_this_run(
+            purpose, options.database, manifest.id, self._clock, options.timeout_s
+        )
         self._create_roles(plan)
         with new_database(options.server, name, plan.properties, marker) as notes:
             began = watch.deadline.elapsed

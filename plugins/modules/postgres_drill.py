@@ -113,7 +113,8 @@ state:
       type: int
     indexes:
       description:
-        - How many indexes were C(checked), which are C(broken), or why they were C(skipped). Null
+        - How many indexes were C(checked), which are C(broken), which could
+          not be checked and why (C(unchecked)), or why they were all C(skipped). Null
           where O(amcheck) is false.
       type: dict
     checks:

@@ -161,7 +161,7 @@ class _Drill:
         with self._source.into(name, DRILL, plan, watch) as restored:
             try:
                 watch.enter("analyze")
-                analyze_tables(options.server, name, options.jobs, clock, watch.tick)
+                self.notes += analyze_tables(options.server, name, options.jobs, clock, watch.tick)
                 findings.restored = restored
                 findings.recovery_s = round(watch.deadline.elapsed, 3)
                 if amcheck:

@@ -176,7 +176,7 @@ class _Run:
             began = watch.deadline.elapsed
             if self._request.analyze:
                 watch.enter("analyze")
-                analyze_tables(options.server, name, options.jobs, clock, watch.tick)
+                left += analyze_tables(options.server, name, options.jobs, clock, watch.tick)
             analyze_s = watch.deadline.elapsed - began
             notes = [*restored.notes, *source.finish(name, plan), *left]
         result = _restored(source, plan, restored, watch.deadline.elapsed)

@@ -22,8 +22,8 @@ _TABLES = r"""
 """
 
 
-def analyze_tables(server: Server, database: str, jobs: int, clock: Clock, tick: Tick) -> None:
-    """ANALYZE every table and materialized view; raises what one of them met."""
+def analyze_tables(server: Server, database: str, jobs: int, clock: Clock, tick: Tick) -> list[str]:
+    """ANALYZE every table and materialized view; a sentence for each that could not be analyzed."""
     from psycopg2 import sql
 
     wanted = f"analyze the tables of {database}"
@@ -31,6 +31,9 @@ def analyze_tables(server: Server, database: str, jobs: int, clock: Clock, tick:
         names = rows(connection, _TABLES, None, wanted)
     analyze = sql.SQL("ANALYZE {}")
     statements = [(each, analyze.format(sql.Identifier(*each))) for each in names]
-    for answer in run_all(server, database, statements, jobs, wanted, clock, tick).values():
-        if isinstance(answer, OperationError):
-            raise answer
+    answers = run_all(server, database, statements, jobs, wanted, clock, tick)
+    return [
+        f"{schema}.{table} could not be analyzed: {answer.seen}"
+        for (schema, table), answer in answers.items()
+        if isinstance(answer, OperationError)
+    ]

@@ -220,6 +220,8 @@ def _by_sqlstate(code: str) -> tuple[Reason, str]:
         return Reason.LOCKED, "Wait until the other session has ended, or end it; see pg_locks"
     if code in ("53100", "53200", "53300"):
         return Reason.BUDGET, "Free disk, memory or connections on the server, then run this again"
+    if code in ("XX001", "XX002"):
+        return Reason.INTEGRITY, "Restore a backup from before: this server's data is damaged"
     if code in ("", "57P01", "57P02", "57P03") or code.startswith("08"):
         return Reason.UNREACHABLE, "Look at the server's log, and run this again once it is up"
     return Reason.FAILED_STATE, "Look at the server's log, then run this again"

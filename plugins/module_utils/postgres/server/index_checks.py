@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...core.clock import Clock
-from ...core.errors import OperationError
+from ...core.errors import OperationError, Reason
 from .connection import Server, connect
 from .parallel_queries import run_all
 from .parallel_work import Tick
-from .statements import rows
+from .statements import rows, run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -24,6 +24,8 @@ _SCHEMA = """
 """
 _AVAILABLE = "SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"
 _SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+# The restored database's own would see the extension come, and do what they do.
+_NO_EVENT_TRIGGERS = "SET session_replication_role = replica"
 # Not the catalogs' own (below FirstNormalObjectId). bt_index_check() takes valid B-trees that are
 # no other session's.
 _INDEXES = """
@@ -38,11 +40,12 @@ _INDEXES = """
 
 @dataclass(frozen=True)
 class IndexChecks:
-    """How many indexes were checked, what is wrong with some, or why none was checked."""
+    """How many indexes were checked, what is wrong with some, or why some or all were not."""
 
     checked: int
     broken: list[str] = field(default_factory=list)
     skipped: str = ""
+    unchecked: list[str] = field(default_factory=list)
 
 
 def check_indexes(
@@ -62,12 +65,17 @@ def check_indexes(
     function = sql.Identifier(schema, "bt_index_check")
     statements = [(oid, check.format(function, sql.Literal(oid))) for oid in indexes]
     answers: dict[int, Any] = run_all(server, database, statements, jobs, wanted, clock, tick)
-    broken = [
-        f"{indexes[oid]}: {answer.seen}"
+    failed = [
+        (f"{indexes[oid]}: {answer.seen}", answer.reason is Reason.INTEGRITY)
         for oid, answer in answers.items()
         if isinstance(answer, OperationError)
     ]
-    return IndexChecks(len(answers), sorted(broken))
+    unchecked = sorted(text for text, is_broken in failed if not is_broken)
+    return IndexChecks(
+        checked=len(answers) - len(unchecked),
+        broken=sorted(text for text, is_broken in failed if is_broken),
+        unchecked=unchecked,
+    )
 
 
 def _extension_missing(connection: Connection, wanted: str) -> str:
@@ -78,6 +86,6 @@ def _extension_missing(connection: Connection, wanted: str) -> str:
         return "the server has no extension amcheck"
     if not rows(connection, _SUPERUSER, None, wanted)[0][0]:
         return "only a superuser may create extension amcheck"
-    create = "CREATE EXTENSION amcheck SCHEMA pg_catalog"
-    rows(connection, f"{create}; SELECT 1", None, wanted)
+    run(connection, _NO_EVENT_TRIGGERS, wanted)
+    run(connection, "CREATE EXTENSION amcheck SCHEMA pg_catalog", wanted)
     return ""

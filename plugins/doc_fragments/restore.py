@@ -61,5 +61,6 @@ options:
 requirements:
   - zstandard
   - pyrage, for encrypted backups
+  - lz4, for dumps of others that are packed with it
   - pg_restore of the server's major version or a newer one
 """

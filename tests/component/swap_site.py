@@ -72,7 +72,7 @@ class SwapSite:
             statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
             connection.cursor().execute(statement)
         with self.session(name) as connection:
-            connection.cursor().execute("CREATE TABLE marker AS SELECT %s AS text", [marker])
+            connection.cursor().execute("CREATE TABLE public.marker AS SELECT %s AS text", [marker])
 
     def remove(self, name: str) -> None:
         """Drop a database and all that stands beside it."""
@@ -83,7 +83,7 @@ class SwapSite:
 
     def marker(self, name: str) -> str:
         with self.session(name) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT text FROM marker")
+            cursor.execute("SELECT text FROM public.marker")
             return str(cursor.fetchone()[0])
 
     def markers(self, name: str) -> list[str]:

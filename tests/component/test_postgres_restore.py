@@ -570,7 +570,8 @@ def test_a_subscriber_is_restored_swapped_and_drilled(site, subscriber):
     """Its subscription comes back disabled; what a drill made of it goes with the drill."""
     good(site.drill(subscriber))
     assert site.databases(subscriber) == [subscriber]
-    good(site.restore(subscriber, swap=True, confirm=subscriber))
+    outcome = good(site.restore(subscriber, swap=True, confirm=subscriber))
+    assert outcome["state"]["notes"][0].startswith("subscription feed is disabled")
     enabled = "SELECT subenabled FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
     assert site.ask(subscriber, f"{enabled} WHERE datname = current_database()") is False
     assert site.ask(subscriber, "SELECT count(*) FROM received") == 10

@@ -202,7 +202,7 @@ def test_requests_fail_only_inside_the_downtime(databases: SwapSite) -> None:
     def select() -> None:
         began = time.time()
         with engine.connect() as connection:
-            marker = connection.scalar(sqlalchemy.text("SELECT text FROM marker"))
+            marker = connection.scalar(sqlalchemy.text("SELECT text FROM public.marker"))
         seen.add((marker, bool(swaps) and began > swaps[0].down_until))
 
     swaps = []
@@ -257,7 +257,7 @@ def test_prepared_transaction_is_named(databases: SwapSite) -> None:
     with databases.session(NAME) as connection:
         connection.autocommit = False
         connection.tpc_begin("transfer-7")
-        connection.cursor().execute("INSERT INTO marker VALUES ('prepared')")
+        connection.cursor().execute("INSERT INTO public.marker VALUES ('prepared')")
         connection.tpc_prepare()
     with pytest.raises(OperationError, match="the prepared transaction transfer-7 would stay"):
         databases.swap_in(RESTORED, NAME)
@@ -272,12 +272,14 @@ def test_logical_slot_and_subscription_are_named(databases: SwapSite) -> None:
         cursor.execute(
             "CREATE SUBSCRIPTION from_billing CONNECTION '' PUBLICATION p WITH (connect = false)"
         )
+        cursor.execute("ALTER SUBSCRIPTION from_billing ENABLE")
     try:
         with pytest.raises(OperationError, match=r"slot to_reports and .* from_billing would"):
             databases.swap_in(RESTORED, NAME)
     finally:
         with databases.session(NAME, databases.superuser) as root, root.cursor() as cursor:
             cursor.execute("SELECT pg_drop_replication_slot('to_reports')")
+            cursor.execute("ALTER SUBSCRIPTION from_billing DISABLE")
             cursor.execute("ALTER SUBSCRIPTION from_billing SET (slot_name = NONE)")
             cursor.execute("DROP SUBSCRIPTION from_billing")
     assert_untouched(databases)

@@ -208,6 +208,8 @@ def test_a_store_that_fails_is_tried_again_now_and_then_while_the_lock_is_valid(
     with lease(slow, fake_clock) as held:
         slow.failure = UNREACHABLE
         fake_clock.sleep(60)
+        held.keep()
+        eventually(lambda: slow.attempts == 2)
         for _look in range(200):
             held.keep()
         assert slow.attempts == 2

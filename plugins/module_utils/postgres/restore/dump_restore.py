@@ -27,7 +27,7 @@ from ..server.statements import rows
 from ..sets.manifest import DatabaseProperties
 from .archive_restore import ArchiveRestore
 from .dump_source import CUSTOM, DIRECTORY, PLAIN, Dump, DumpFolder, find_dump, read_dump
-from .new_database import Marker, new_database
+from .new_database import Marker, new_database, subscription_notes
 from .pg_restore import SETTING_KNOWN_FROM, restore_environment
 from .restore_backup import Plan, Restored
 from .restore_checks import check_disk, check_target, free_bytes, look_at
@@ -124,7 +124,8 @@ class DumpRestore:
             properties = plan.properties
             if properties.owner == _NOBODY:
                 properties = replace(read_properties(connection, name), comment="")
-            return apply_properties(connection, name, properties)
+            notes = apply_properties(connection, name, properties)
+            return [*notes, *subscription_notes(connection, name)]
 
     def _properties(self, connection: Connection) -> DatabaseProperties:
         """A dump does not tell encoding and locale: those of the database of today, if any."""

@@ -29,13 +29,9 @@ _DATABASES = """
     FROM pg_database WHERE NOT datistemplate ORDER BY datname
 """
 
-_HAS_SUBSCRIPTIONS = """
-    SELECT 1 FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-    WHERE d.datname = %s LIMIT 1
-"""
 _SUBSCRIPTIONS = """
     SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-    WHERE d.datname = current_database()
+    WHERE d.datname = %s ORDER BY 1
 """
 
 
@@ -156,8 +152,9 @@ def _drop(connection: Connection, server: Server, name: str) -> None:
     from psycopg2 import sql
 
     wanted = f"drop database {name}"
-    if rows(connection, _HAS_SUBSCRIPTIONS, [name], wanted):
-        _drop_subscriptions(connection, server, name)
+    subscriptions = [each for (each,) in rows(connection, _SUBSCRIPTIONS, [name], wanted)]
+    if subscriptions:
+        _drop_subscriptions(connection, server, name, subscriptions)
     statement = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
     if connection.server_version < 130000:
         statement = "DROP DATABASE IF EXISTS {}"
@@ -166,7 +163,19 @@ def _drop(connection: Connection, server: Server, name: str) -> None:
     run(connection, sql.SQL(statement).format(sql.Identifier(name)), wanted)
 
 
-def _drop_subscriptions(beside: Connection, server: Server, name: str) -> None:
+def subscription_notes(beside: Connection, name: str) -> list[str]:
+    """A sentence on the subscriptions that came back with a database: pg_dump has them disabled."""
+    found = rows(beside, _SUBSCRIPTIONS, [name], f"list the subscriptions of {name}")
+    return [
+        f"subscription {each} is disabled; it would go on where that of the backed up database"
+        " has come to, so drop it, and make it again with the rows that it is to have"
+        for (each,) in found
+    ]
+
+
+def _drop_subscriptions(
+    beside: Connection, server: Server, name: str, subscriptions: list[str]
+) -> None:
     """A database that has one cannot be dropped; what it receives from is not asked."""
     from psycopg2 import sql
 
@@ -174,7 +183,7 @@ def _drop_subscriptions(beside: Connection, server: Server, name: str) -> None:
     database = sql.Identifier(name)
     run(beside, sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(database), wanted)
     with contextlib.closing(connect(server, name, wanted)) as connection:
-        for (subscription,) in rows(connection, _SUBSCRIPTIONS, None, wanted):
+        for subscription in subscriptions:
             for statement in (
                 "ALTER SUBSCRIPTION {} DISABLE",
                 "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",

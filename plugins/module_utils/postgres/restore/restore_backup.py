@@ -22,7 +22,7 @@ from ..sets.manifest import DatabaseProperties, Manifest, TableRows
 from ..sets.stored_files import StoredFiles
 from ..sets.toc import TocEntry, UnreadableToc, read_toc
 from .archive_restore import TOC, ArchiveRestore
-from .new_database import Marker, new_database
+from .new_database import Marker, new_database, subscription_notes
 from .pg_restore import PgRestore
 from .restore_checks import (
     Target,
@@ -168,7 +168,8 @@ class BackupRestore:
         """Give the database the properties that the backed up one had; what it lacks of them."""
         beside = connect_beside(self._options.server, (name,), self.wanted)
         with contextlib.closing(beside) as connection:
-            return apply_properties(connection, name, plan.properties)
+            notes = apply_properties(connection, name, plan.properties)
+            return [*notes, *subscription_notes(connection, name)]
 
     def _load(self, name: str, plan: Plan, watch: Watch) -> Rows:
         options, total = self._options, self.manifest.raw_size

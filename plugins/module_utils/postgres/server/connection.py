@@ -116,7 +116,7 @@ def connect(
             "the Python library psycopg2 is not installed here",
             "Install psycopg2-binary for the Python that runs this",
         ) from error
-    options = "" if is_console else _options(_NOBODYS_NAMES, *_LIMITS)
+    options = "" if is_console else _options(*_LIMITS)
     connection: psycopg2.extensions.connection = _connect(
         psycopg2, server, database, purpose, options
     )

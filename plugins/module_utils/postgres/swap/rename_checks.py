@@ -50,8 +50,9 @@ _BOUND = """
            'drop it, and make it again in the new database'
     FROM pg_replication_slots WHERE database = ANY(%(names)s)
     UNION ALL
-    SELECT 'the subscription ' || subname, 'drop it, and make it again in the new database'
-    FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE d.datname = ANY(%(names)s)
+    SELECT 'the subscription ' || subname, 'disable it, and make it again in the new database'
+    FROM pg_subscription JOIN pg_database d ON d.oid = subdbid
+    WHERE d.datname = ANY(%(names)s) AND subenabled
 """
 
 
@@ -80,7 +81,7 @@ def check_may_swap(
     """Raise unless this user may rename those of `databases` that exist, now.
 
     `auth`: not owner, no CREATEDB. `precondition`: a standby; a prepared transaction, logical
-    slot or subscription that would stay with the old database. `locked`: sessions that this
+    slot or enabled subscription that would stay with the old database. `locked`: sessions that this
     user may not end and that stay for more than 3 s.
     """
     wanted = f"rename {' and '.join(databases)}"

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.optiinfra.cost_agent.plugins.module_utils.postgres import Server, connect
 
 from demo.stack import Addresses
+from tests.component.backup_place import secret
 from tests.component.needs import missing
 from tests.component.pool_site import PoolSite
 from tests.load.pgbouncer import PROGRAM, STATS_PASSWORD, STATS_USER, PgBouncer
@@ -92,6 +94,23 @@ def test_the_limit_of_a_database_bounds_its_pools(tmp_path, local_stack):
     with bouncing(tmp_path, local_stack, **settings) as (site, bouncer):
         checks = weigh(site, bouncer)["state"]["budget"]["checks"]
         assert [check["agent"] for check in checks if check["name"] == "server"] == [9]
+
+
+def test_our_own_sessions_are_set_up_through_it_too(tmp_path, local_stack):
+    """It refuses the startup parameter `options`."""
+    postgres = local_stack["postgres"]
+    with PgBouncer(tmp_path / "bouncer", local_stack, {**LIMITS, "pool_mode": "session"}) as pooler:
+        address = pooler.address()
+        server = Server(
+            host=str(address["host"]),
+            port=int(address["port"]),
+            user=str(postgres["user"]),
+            password=secret(postgres["password_file"]),
+        )
+        connection = connect(server, str(postgres["database"]), "test")
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute("SELECT current_schemas(false), current_setting('statement_timeout')")
+            assert cursor.fetchone() == ([], "0")
 
 
 @pytest.mark.parametrize(

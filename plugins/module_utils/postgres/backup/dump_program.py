@@ -65,6 +65,11 @@ def dump_roles(pg_dumpall: Program, server: Server, database: str) -> bytes:
 # What pg_dump says -> reason and next step. From its source, src/bin/pg_dump, and the server's.
 _FAILURES = (
     (
+        r"unsupported startup parameter",
+        Reason.PRECONDITION,
+        "Give PostgreSQL's own address, or have the pooler ignore_startup_parameters = options",
+    ),
+    (
         r"row-level security",
         Reason.AUTH,
         "Dump as the tables' owner, or as a role with BYPASSRLS",

@@ -12,6 +12,11 @@ from ..server.program_failure import program_failure
 # What they say -> reason and next step. From src/bin/pg_dump, src/bin/psql and the server's own.
 _FAILURES = (
     (
+        r"unsupported startup parameter",
+        Reason.PRECONDITION,
+        "Give PostgreSQL's own address, or have the pooler ignore_startup_parameters = options",
+    ),
+    (
         r"role \S+ does not exist",
         Reason.PRECONDITION,
         "Create the role first; for a backup of this collection, create_roles: true does it as a"

@@ -137,6 +137,6 @@ def test_none_is_run_by_backup_restore_drill_swap_and_undo(site):
 
 
 @pytest.mark.usefixtures("run_of_it")
-def test_none_is_run_by_who_counts_the_sessions(site):
-    login = {name: value for name, value in site.login().items() if name != "bin_dir"}
-    good(run_operation(CONNECTION_POOL_INFO, database={**login, "name": HOSTILE}, looks=1))
+def test_none_is_run_by_who_counts_the_sessions(site, tmp_path):
+    database = {**site.login(), "name": HOSTILE}
+    good(run_operation(CONNECTION_POOL_INFO, home=str(tmp_path), database=database, looks=1))

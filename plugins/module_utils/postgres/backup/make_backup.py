@@ -46,7 +46,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Programs:
-    """PostgreSQL's programs that a backup runs."""
+    """PostgreSQL's programs that a backup runs, and the one that could restore it."""
 
     pg_dump: Program
     pg_dumpall: Program

@@ -70,9 +70,9 @@ def read_contents(toc: bytes, sizes: Mapping[str, int]) -> ArchiveContents:
     toc = largest_first(toc, sizes)
     entries = read_toc(toc)
     before, after = _divided(entries)
-    kinds = {entry.dump_id: entry for entry in entries}
+    by_id = {entry.dump_id: entry for entry in entries}
     tables = [
-        _table(entry, kinds, sizes)
+        _table(entry, by_id, sizes)
         for entry in entries
         if entry.file and entry.kind == "TABLE DATA"
     ]

@@ -81,6 +81,10 @@ def connection_string(database: str) -> str:
 def _serious(said: str) -> str:
     """What it said, without the errors of settings that the server does not know."""
     blocks = re.split(r"^(?=pg_restore: )", said, flags=re.MULTILINE)
-    errors = [each for each in blocks if each.startswith("pg_restore: error: ")]
-    lost = [each for each in blocks if "\n...\n" in each]  # of much, its middle is not kept
-    return "".join(each for each in [*errors, *lost] if _UNKNOWN_SETTING not in each)
+    return "".join(
+        each
+        for each in blocks
+        # Of much, the middle is not kept: what is behind a gap is not known.
+        if "\n...\n" in each
+        or (each.startswith("pg_restore: error: ") and _UNKNOWN_SETTING not in each)
+    )
